@@ -1,0 +1,38 @@
+"""The words of a history: invoke, ok, fail, info."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class OpType(StrEnum):
+    """How an operation ended. `OPEN` is written only while a run goes on."""
+
+    OK = "ok"  # it happened
+    FAIL = "fail"  # it did not happen
+    INFO = "info"  # it may have happened, then or later
+    OPEN = "open"  # it has begun; nothing more is known (a run cut short)
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What a client is asked to do: `f` on `key` with `value` (`expected`: cas only)."""
+
+    f: str
+    key: str | None = None
+    value: int | None = None
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a client got back from an operation that happened.
+
+    `value` is the value read (None: nothing there) or written; `payload` is JSON text for
+    results that are no single integer; `node` is the node that answered, "" if unknown.
+    """
+
+    value: int | None = None
+    payload: str | None = None
+    node: str = ""

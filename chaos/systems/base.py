@@ -1,0 +1,192 @@
+"""What every database must answer here; one file per database beside this one.
+
+A `System` says how to run the database (containers per node), how to form the cluster, when it is
+ready, and how a client speaks to it. Optional powers (`HasRoles`, `HasOperators`) are separate
+protocols. A system never touches a container itself: it gets a `Cluster` that can.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from chaos.record.op import Invocation, Result
+
+Address = tuple[str, int]  # host, port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node of the topology, as the runtime placed it."""
+
+    name: str
+    zone: str
+    role: str | None  # role asked for in the topology ("primary"), None if unsaid
+    address: str  # IPv4 address inside the test network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """One container of a node's pod. `files` maps absolute paths to contents."""
+
+    name: str  # "redis", "sentinel": unique within the pod
+    image: str  # folder in topologies/images, or a full reference from `image:`
+    command: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    data_dir: str | None = None  # put on a labelled volume that survives a kill
+    user: str | None = None
+
+
+class Cluster(Protocol):
+    """The pods of one running topology, as a system's code sees them."""
+
+    nodes: Sequence[Node]
+    settings: Mapping[str, Any]  # the topology's `settings:`
+
+    def address(self, node: str, port: str, zone: str | None = None) -> Address:
+        """Where the controller reaches `port` of `node`; through `zone`'s link if given."""
+
+    def execute(
+        self, node: str, command: Sequence[str], *, container: str | None = None,
+        user: str | None = None, deadline_s: float = 30.0,
+    ) -> str:
+        """Run a command in the node's database container; its output. ClusterError if it fails."""
+
+    def stop(self, node: str) -> None:
+        """SIGKILL every database process of the node."""
+
+    def start(self, node: str) -> None:
+        """Start the node's database containers again; returns when they run (not: ready)."""
+
+    def wait(self, what: str, done: Callable[[], bool], deadline_s: float = 30.0) -> None:
+        """Poll `done` (False or an exception: not yet) until true; ClusterError after the deadline,
+        naming `what` and showing the nodes' last log lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSpec:
+    """All a client needs, as plain data: it crosses a process boundary as JSON.
+
+    `endpoints[node][port name]` is the address of that node through this client's zone link.
+    """
+
+    zone: str
+    home: str  # node this client prefers; clients are spread over nodes of their zone first
+    endpoints: Mapping[str, Mapping[str, Address]]
+    settings: Mapping[str, Any]
+    options: Mapping[str, Any]  # the experiment's `client:` options, checked by the system
+    timeout_s: float
+
+
+class Client(Protocol):
+    """One process of a workload: synchronous, one operation at a time, never retrying by itself."""
+
+    def open(self) -> None:
+        """Connect, choosing a node. Must not change the database."""
+
+    def invoke(self, operation: Invocation) -> Result:
+        """Do it once. Any exception means it did not succeed; `System.errors` judges which kind."""
+
+    def close(self) -> None:
+        """Drop connections; never raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRule:
+    """One row of a system's ERRORS table: which error, definite or not, and why.
+
+    The first rule whose `kind` matches by isinstance and whose `pattern` is found in the text wins.
+    Definite: the operation certainly did not happen. Indefinite: it may have.
+    """
+
+    code: str  # short and stable: "connection-refused"
+    kind: type[BaseException]
+    pattern: str = ""
+    definite: bool
+    reason: str
+
+
+class Definite(Exception):
+    """Raised by a client for an answer that says no: `Definite("cas-mismatch", "…")`."""
+
+    def __init__(self, code: str, reason: str = "") -> None:
+        super().__init__(f"{code}: {reason}" if reason else code)
+        self.code = code
+        self.reason = reason
+
+
+def classify(error: BaseException, rules: Iterable[ErrorRule]) -> tuple[bool, str]:
+    """(definite, "code: reason") for a driver's error; an unknown error is indefinite."""
+    if isinstance(error, Definite):
+        return True, str(error)
+    text = str(error)
+    for rule in rules:
+        if isinstance(error, rule.kind) and re.search(rule.pattern, text):
+            return rule.definite, f"{rule.code}: {rule.reason}"
+    return False, f"unknown: {type(error).__name__}: {text[:200]}"
+
+
+class System(Protocol):
+    """A database we know how to run. Everything here is stateless; state lives in the cluster."""
+
+    name: str
+    about: str  # one sentence for `aftershock list systems`
+    ports: Mapping[str, int]  # port name → port, each proxied per client zone; "db" is required
+    images: Sequence[str]  # folders of topologies/images it needs
+    workloads: frozenset[str]  # workloads its client speaks
+    settings: Mapping[str, str]  # setting → one line of documentation; others are refused
+    client_options: Mapping[str, str]  # the same for an experiment's `client:`
+    errors: Sequence[ErrorRule]
+
+    def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
+        """Problems with this topology for this system, a sentence each; none if it can run."""
+
+    def containers(self, node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]
+                   ) -> Sequence[ContainerSpec]:
+        """What runs on `node`; the first is the database itself."""
+
+    def form(self, cluster: Cluster) -> None:
+        """Make the started nodes a cluster, create what workloads need, return when ready."""
+
+    def client(self, spec: ClientSpec, workload: str) -> Client:
+        """A new, unopened client."""
+
+    def versions(self) -> Mapping[str, str]:
+        """The driver's name and version, for run.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What one node says about itself."""
+
+    role: str  # primary | replica | candidate | down | unknown
+    term: int | None = None
+    lag_ms: float | None = None
+    lag_bytes: int | None = None
+    note: str | None = None
+
+
+@runtime_checkable
+class HasRoles(Protocol):
+    """Asks each node for its own view, so that two primaries show."""
+
+    def observer(self, cluster: Cluster, node: str, timeout_s: float) -> Callable[[], Observation]:
+        """A function that asks `node` once per call, over one kept connection; never raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """An operator's step: what it does, and the function that does it to a node."""
+
+    about: str
+    run: Callable[[Cluster, str], None]
+
+
+@runtime_checkable
+class HasOperators(Protocol):
+    """What a person on call would type."""
+
+    steps: Mapping[str, Step]  # "promote", "rejoin", ...

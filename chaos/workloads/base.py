@@ -1,0 +1,48 @@
+"""What a workload is: operations to invoke, and the properties its history can decide."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chaos.record.op import Invocation, Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadShape:
+    """How the operations are mixed and spread; from the experiment's `workload:`."""
+
+    mix: Mapping[str, float] = field(default_factory=dict)  # operation → weight; {}: the default
+    keys: int = 1
+    distribution: str = "uniform"  # uniform | zipf
+    seed: int = 0
+
+
+class Generator(Protocol):
+    """One client's endless operations. It sees each result, so that a cas can expect what it read.
+
+    `outcome` is called once after each `next`, with None when the operation was no success.
+    """
+
+    def next(self) -> Invocation: ...
+
+    def outcome(self, operation: Invocation, result: Result | None) -> None: ...
+
+
+class Workload(Protocol):
+    """A workload. Written values are unique over the whole run: client i of n writes i, i+n, …"""
+
+    name: str
+    about: str
+    operations: Mapping[str, str]  # f → one line of documentation
+    default_mix: Mapping[str, float]
+    properties: Sequence[str]  # what its history can prove or refute, strongest last
+
+    def generator(
+        self, shape: LoadShape, client: int, clients: int, rng: random.Random
+    ) -> Generator: ...
+
+    def final(self, shape: LoadShape, client: int, clients: int) -> Iterator[Invocation]:
+        """This client's final reads, after heal and settle."""
