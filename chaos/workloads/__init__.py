@@ -1,0 +1,1 @@
+"""What clients do, and what their history can prove or refute; one file per workload."""

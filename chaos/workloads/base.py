@@ -26,9 +26,11 @@ class Generator(Protocol):
     `outcome` is called once after each `next`, with None when the operation was no success.
     """
 
-    def next(self) -> Invocation: ...
+    def next(self) -> Invocation:
+        """The operation to invoke now."""
 
-    def outcome(self, operation: Invocation, result: Result | None) -> None: ...
+    def outcome(self, operation: Invocation, result: Result | None) -> None:
+        """What became of it."""
 
 
 class Workload(Protocol):
@@ -42,7 +44,8 @@ class Workload(Protocol):
 
     def generator(
         self, shape: LoadShape, client: int, clients: int, rng: random.Random
-    ) -> Generator: ...
+    ) -> Generator:
+        """The operations of client `client` of `clients`; the same `rng`, the same operations."""
 
     def final(self, shape: LoadShape, client: int, clients: int) -> Iterator[Invocation]:
         """This client's final reads, after heal and settle."""
