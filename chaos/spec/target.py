@@ -1,0 +1,154 @@
+"""Whom a fault or an operator's step is meant for, resolved when it is injected.
+
+A target is a node's name, `zone:NAME`, a role (`primary`, `replica`), or a choice (`one`, `all`,
+`majority`, `minority`, `random(N)`). Roles are what the nodes claim at that moment, so `primary`
+may be two nodes. Choices are drawn from the run's seed.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from chaos.errors import FaultError
+from chaos.units import shown
+
+ROLES = ("primary", "replica")
+CHOICES = ("one", "all", "majority", "minority")
+WORDS = (*ROLES, *CHOICES)
+
+_NAME = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
+_ZONE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
+_RANDOM = r"random\(([1-9][0-9]{0,2})\)"
+
+
+class TargetError(ValueError):
+    """The text is no target; `fix` may say what to write."""
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        super().__init__(what)
+        self.fix = fix
+
+
+class Placed(Protocol):
+    """A node as a target needs it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the topology."""
+
+    @property
+    def zone(self) -> str:
+        """The zone it is in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A parsed target. `kind` is node, zone, role, choice or random; `str()` gives the YAML."""
+
+    PATTERN: ClassVar[str] = rf"^({_NAME}|zone:{_ZONE}|{_RANDOM})$"
+
+    kind: str
+    name: str  # the node, zone, role or choice; "" for random
+    count: int = 0  # random only: how many nodes
+
+    @classmethod
+    def parse(cls, text: object) -> Target:
+        """Read a target; TargetError (a ValueError) says what was expected."""
+        if isinstance(text, Target):
+            return text
+        if isinstance(text, str):
+            if text in ROLES:
+                return cls(kind="role", name=text)
+            if text in CHOICES:
+                return cls(kind="choice", name=text)
+            if match := re.fullmatch(_RANDOM, text):
+                return cls(kind="random", name="", count=int(match[1]))
+            if re.fullmatch(rf"zone:{_ZONE}", text):
+                return cls(kind="zone", name=text.removeprefix("zone:"))
+            if re.fullmatch(_NAME, text):
+                return cls(kind="node", name=text)
+        fix = "write random(1)" if text == "random" else ""
+        if isinstance(text, str) and re.fullmatch(_NAME, text.lower()):
+            fix = f"write {text.lower()}"
+        raise TargetError(
+            "expected a node's name, zone:NAME, primary, replica, one, all, majority, minority or"
+            f" random(N), got {shown(text)}",
+            fix,
+        )
+
+    def __str__(self) -> str:
+        if self.kind == "zone":
+            return f"zone:{self.name}"
+        return f"random({self.count})" if self.kind == "random" else self.name
+
+    def resolve(
+        self, nodes: Sequence[Placed], roles: Mapping[str, str], rng: random.Random
+    ) -> list[str]:
+        """Names of the nodes meant, in the order of `nodes`; never empty.
+
+        `roles` maps each node to the role it claims now. FaultError, with the reason, if no node
+        matches. Only `one`, `majority`, `minority` and `random(N)` draw from `rng`.
+        """
+        every = [node.name for node in nodes]
+        if self.kind == "node":
+            found = [name for name in every if name == self.name]
+        elif self.kind == "zone":
+            found = [node.name for node in nodes if node.zone == self.name]
+        elif self.kind == "role":
+            found = [name for name in every if roles.get(name) == self.name]
+        else:
+            found = self._choose(every, rng)
+        if not found:
+            claims = ", ".join(f"{name}: {roles.get(name, 'unknown')}" for name in every)
+            raise FaultError(
+                f"no node matches the target `{self}`",
+                fix="" if self.kind != "role" else "delay the fault until a node has that role",
+                detail=f"nodes and the roles they claim: {claims or 'none'}",
+            )
+        return found
+
+    def most(self, nodes: int) -> int:
+        """How many of `nodes` nodes a choice takes; all of them for a name, zone or role."""
+        return {
+            "one": 1,
+            "majority": nodes // 2 + 1,
+            "minority": (nodes - 1) // 2,
+        }.get(self.name, self.count or nodes)
+
+    def _choose(self, every: Sequence[str], rng: random.Random) -> list[str]:
+        wanted = self.most(len(every))
+        if self.kind == "choice" and self.name == "all":
+            return list(every)
+        if wanted > len(every) or wanted < 1:
+            return []
+        chosen = set(rng.sample(every, wanted))
+        return [name for name in every if name in chosen]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A member of one side of a partition: a target, or the clients that live in a zone."""
+
+    PATTERN: ClassVar[str] = rf"^({_NAME}|zone:{_ZONE}|{_RANDOM}|clients@{_ZONE})$"
+
+    target: Target | None = None
+    clients_zone: str | None = None
+
+    @classmethod
+    def parse(cls, text: object) -> Side:
+        """Read a target or `clients@ZONE`; TargetError (a ValueError) says what was expected."""
+        if isinstance(text, Side):
+            return text
+        if isinstance(text, str) and re.fullmatch(rf"clients@{_ZONE}", text):
+            return cls(clients_zone=text.removeprefix("clients@"))
+        try:
+            return cls(target=Target.parse(text))
+        except TargetError as error:
+            raise TargetError(f"{error}; clients@ZONE names clients", error.fix) from None
+
+    def __str__(self) -> str:
+        return f"clients@{self.clients_zone}" if self.clients_zone else str(self.target)
