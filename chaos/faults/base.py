@@ -1,0 +1,125 @@
+"""What a fault is. A fault that is not probed is not believed.
+
+`inject` and `heal` do it; `probe` and `probe_heal` measure whether it took effect and whether it is
+gone, by a means other than the one that made it. `prepare` and `prepare_heal` run shortly before,
+so that measuring can begin while everything is still as it was.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from chaos.runtime.cluster import RunningCluster
+
+CONFIRMED = "confirmed"
+MISMATCH = "mismatch"
+INCONCLUSIVE = "inconclusive"
+
+REACTION_S = 0.4  # a database that reacts does so within a few ms; a slow machine gets more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Where a fault acts: the cluster, who claims which role now, the client zones, a seed."""
+
+    cluster: RunningCluster
+    roles: Callable[[], Mapping[str, str]]
+    client_zones: Sequence[str]
+    rng: random.Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What was measured. `at_ns` is on the monotonic clock: when the effect was first complete."""
+
+    outcome: str
+    requested: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    at_ns: int | None = None
+    why: str = ""
+
+
+class Fault(Protocol):
+    """One scheduled fault, made from its schedule entry; `resolve` is called once, first."""
+
+    id: str
+    heals_itself: bool  # True: a restart is over when it is done
+
+    def available(self, scene: Scene) -> str:
+        """Why this host or cluster cannot do it; "" when it can."""
+
+    def resolve(self, scene: Scene) -> list[str]:
+        """Choose the targets now; their names as recorded. FaultError when nothing matches."""
+
+    def prepare(self, scene: Scene) -> None:
+        """Begin measuring, some 100 ms before the injection."""
+
+    def inject(self, scene: Scene) -> None:
+        """Do it."""
+
+    def probe(self, scene: Scene) -> Probe:
+        """Measure the effect, right after injecting."""
+
+    def prepare_heal(self, scene: Scene) -> None:
+        """Begin measuring the end."""
+
+    def heal(self, scene: Scene) -> None:
+        """Undo it. Idempotent, and safe when injecting failed half-way."""
+
+    def probe_heal(self, scene: Scene) -> Probe:
+        """Measure that it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What came of one request through a client link.
+
+    `kind`: answered (bytes or an orderly close came from the server), refused, reset, closed (the
+    proxy hung up at once, as it does when its upstream refuses), silent (nothing in time).
+    """
+
+    kind: str
+    ms: float
+    at_ns: int
+
+
+def react(address: tuple[str, int], within_s: float = REACTION_S) -> Reaction:
+    """Send bytes that every server reacts to, and see what comes back.
+
+    "PING" is a command to Redis, a bad request line to an HTTP server and a broken start-up packet
+    to PostgreSQL: each answers at once. So one probe serves databases we have never heard of.
+    """
+    start = time.monotonic_ns()
+
+    def done(kind: str) -> Reaction:
+        now = time.monotonic_ns()
+        return Reaction(kind, (now - start) / 1e6, now)
+
+    try:
+        with socket.create_connection(address, timeout=within_s) as line:
+            line.sendall(b"PING\r\n\r\n")
+            line.settimeout(max(0.001, within_s - (time.monotonic_ns() - start) / 1e9))
+            return done("answered" if line.recv(64) else "closed")
+    except TimeoutError:
+        return done("silent")
+    except ConnectionRefusedError:
+        return done("refused")
+    except OSError:
+        return done("reset")
+
+
+def wait_reaction(
+    address: tuple[str, int], wanted: Callable[[Reaction], bool], deadline_s: float
+) -> Reaction:
+    """Ask again until the reaction is as wanted, or the deadline; the last one."""
+    end = time.monotonic() + deadline_s
+    while True:
+        reaction = react(address)
+        if wanted(reaction) or time.monotonic() > end:
+            return reaction
+        time.sleep(0.02)

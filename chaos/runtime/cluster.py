@@ -1,0 +1,232 @@
+"""A running topology: its network, pods and client links, started side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+
+from chaos.agent.link import AgentLink
+from chaos.errors import AftershockError, ClusterError
+from chaos.runtime import docker as engine_api
+from chaos.runtime.docker import (
+    LABEL_OWNER,
+    LABEL_PART,
+    LABEL_RUN,
+    LABEL_TOPOLOGY,
+    create_network,
+    engine_errors,
+    reaches_directly,
+)
+from chaos.runtime.pod import LOG_OPTIONS, Pod
+from chaos.runtime.toxiproxy import API_PORT, FIRST_PORT, Link, Links
+from chaos.systems.base import Address, Node, System
+
+OBSERVER = "observer"  # the controller's own client zone; no fault ever touches its links
+FIRST_HOST = 10  # the first node's last octet; .2 is Toxiproxy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to start: nodes as (name, zone, role), client zones, the system and its settings."""
+
+    run_id: str
+    topology: str
+    system: System
+    settings: Mapping[str, Any]
+    nodes: Sequence[tuple[str, str, str | None]]
+    client_zones: Sequence[str]
+    images: Mapping[str, str]  # image folder → reference; has "agent" and "toxiproxy"
+    owner: str
+
+
+class RunningCluster:
+    """Fulfils `chaos.systems.base.Cluster`."""
+
+    def __init__(self, client: docker.DockerClient, plan: Plan) -> None:
+        self._client = client
+        self._plan = plan
+        self._labels = {
+            LABEL_RUN: plan.run_id, LABEL_TOPOLOGY: plan.topology, LABEL_OWNER: plan.owner,
+        }
+        self._prefix = f"aftershock-{plan.run_id}"
+        self._network: Any = None
+        self._toxiproxy: Any = None
+        self._link_addresses: dict[Link, Address] = {}
+        self.settings = plan.settings
+        self.nodes: list[Node] = []
+        self.pods: dict[str, Pod] = {}
+        self.links: Links
+        self.hello: dict[str, dict[str, Any]] = {}
+
+    def up(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """Start everything and form the cluster. On any error what was started is removed."""
+        try:
+            self._start()
+            say("forming the cluster")
+            self._plan.system.form(self)
+        except BaseException:
+            self.down()
+            raise
+
+    def _start(self) -> None:
+        plan = self._plan
+        self._network = create_network(self._client, self._prefix, self._labels)
+        self._network.reload()
+        config = self._network.attrs["IPAM"]["Config"][0]
+        base = config["Subnet"].rpartition(".")[0]
+        self.nodes = [
+            Node(name=name, zone=zone, role=role, address=f"{base}.{FIRST_HOST + k}")
+            for k, (name, zone, role) in enumerate(plan.nodes)
+        ]
+        with ThreadPoolExecutor(len(self.nodes) + 1) as pool:
+            proxies = pool.submit(self._start_toxiproxy, f"{base}.2", config["Gateway"])
+            waiting = [pool.submit(self._start_pod, node) for node in self.nodes]
+            for job in (proxies, *waiting):
+                job.result()
+
+    def _start_pod(self, node: Node) -> None:
+        plan = self._plan
+        pod = Pod(self._client, node, self._prefix, self._labels)
+        self.pods[node.name] = pod
+        peers = {n.name: n.address for n in self.nodes if n.name != node.name}
+        self.hello[node.name] = pod.start_agent(plan.images["agent"], self._network.name, peers)
+        pod.start_databases(
+            plan.system.containers(node, self.nodes, plan.settings), plan.images
+        )
+
+    def _start_toxiproxy(self, address: str, gateway: str) -> None:
+        upstreams = {
+            Link(zone, node.name, port): f"{node.address}:{number}"
+            for zone in (OBSERVER, *self._plan.client_zones)
+            for node in self.nodes
+            for port, number in self._plan.system.ports.items()
+        }
+        direct = reaches_directly(gateway)
+        ports = [API_PORT, *range(FIRST_PORT, FIRST_PORT + len(upstreams))]
+        api = self._client.api
+        with engine_errors("starting Toxiproxy"):
+            made = api.create_container(
+                self._plan.images["toxiproxy"], ["-host", "0.0.0.0"],
+                name=f"{self._prefix}-toxiproxy", hostname="toxiproxy",
+                labels={**self._labels, LABEL_PART: "toxiproxy"},
+                ports=None if direct else ports,
+                host_config=api.create_host_config(
+                    log_config=LOG_OPTIONS,
+                    port_bindings={} if direct else {p: ("127.0.0.1", None) for p in ports},
+                ),
+                networking_config=api.create_networking_config({
+                    self._network.name: api.create_endpoint_config(ipv4_address=address)
+                }),
+            )
+            self._toxiproxy = self._client.containers.get(made["Id"])
+            self._toxiproxy.start()
+            where = {port: (address, port) for port in ports}
+            if not direct:
+                self._toxiproxy.reload()
+                published = self._toxiproxy.attrs["NetworkSettings"]["Ports"]
+                where = {p: ("127.0.0.1", int(published[f"{p}/tcp"][0]["HostPort"])) for p in ports}
+        self.links = Links(*where[API_PORT])
+        self.links.wait_ready()
+        self.links.create(upstreams)
+        self._link_addresses = {
+            link: where[FIRST_PORT + k] for k, link in enumerate(upstreams)
+        }
+
+    def down(self) -> dict[str, int]:
+        """Hang up and remove everything of this run; how many of each kind went."""
+        for pod in self.pods.values():
+            if hasattr(pod, "link"):
+                pod.link.close()
+        return engine_api.remove_run(self._client, self._plan.run_id)
+
+    def agents(self) -> dict[str, AgentLink]:
+        """The lines to the agents, by node."""
+        return {name: pod.link for name, pod in self.pods.items()}
+
+    def address(self, node: str, port: str, zone: str | None = None) -> Address:
+        """Where to dial `port` of `node`: the controller's own link, or that of a client zone."""
+        return self._link_addresses[Link(zone or OBSERVER, node, port)]
+
+    def endpoints(self, zone: str) -> dict[str, dict[str, Address]]:
+        """{node: {port name: address}} through the links of `zone`."""
+        return {
+            node.name: {p: self.address(node.name, p, zone) for p in self._plan.system.ports}
+            for node in self.nodes
+        }
+
+    def execute(
+        self, node: str, command: Sequence[str], *, container: str | None = None,
+        user: str | None = None, deadline_s: float = 30.0,
+    ) -> str:
+        """Run a command in the node's database container; its output. ClusterError if it fails."""
+        pool = ThreadPoolExecutor(1)
+        try:
+            code, output = pool.submit(self.pods[node].execute, command, container, user).result(
+                deadline_s
+            )
+        except TimeoutError:
+            raise ClusterError(
+                f"{' '.join(command)!r} on {node} did not end within {deadline_s:g} s"
+            ) from None
+        finally:
+            pool.shutdown(wait=False)
+        if code:
+            raise ClusterError(
+                f"{' '.join(command)!r} on {node} ended with exit code {code}",
+                detail=output.strip()[-1500:],
+            )
+        return output
+
+    def stop(self, node: str) -> None:
+        """SIGKILL every database process of the node, and wait until the engine has noticed."""
+        self.pods[node].link.ask("kill", 10.0)
+        self.pods[node].wait_stopped()
+
+    def start(self, node: str) -> None:
+        """Start the node's database containers again."""
+        self.pods[node].start()
+
+    def wait(self, what: str, done: Callable[[], bool], deadline_s: float = 30.0) -> None:
+        """Poll `done` until true; after the deadline ClusterError with the nodes' last lines."""
+        end = time.monotonic() + deadline_s
+        last = ""
+        next_check = time.monotonic() + 1.0
+        while True:
+            try:
+                if done():
+                    return
+            except Exception as error:  # a database that is starting refuses in many ways
+                last = f"{type(error).__name__}: {error}"
+            now = time.monotonic()
+            if now > next_check:
+                next_check = now + 1.0
+                for pod in list(self.pods.values()):
+                    pod.check()
+            if now > end:
+                raise ClusterError(
+                    f"{what} did not happen within {deadline_s:g} s",
+                    detail="\n".join(filter(None, [last[:500], self.last_lines(8)])),
+                    fix="`aftershock logs` shows more; a slower machine needs longer",
+                )
+            time.sleep(0.03)
+
+    def last_lines(self, count: int) -> str:
+        """The last lines of each node's log, for an error."""
+        parts = []
+        for name, pod in self.pods.items():
+            try:
+                lines = pod.logs(count).strip()
+            except AftershockError as error:
+                lines = error.what
+            parts.append(f"--- {name}\n{lines}")
+        return "\n".join(parts)
+
+    def nodes_in(self, zones: Iterable[str]) -> list[str]:
+        """Names of the nodes in any of `zones`."""
+        wanted = set(zones)
+        return [node.name for node in self.nodes if node.zone in wanted]
