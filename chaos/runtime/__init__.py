@@ -1,0 +1,1 @@
+"""What runs experiments on a container engine: the engine, its images, pods and client links."""
