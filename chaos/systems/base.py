@@ -50,8 +50,13 @@ class Cluster(Protocol):
         """Where the controller reaches `port` of `node`; through `zone`'s link if given."""
 
     def execute(
-        self, node: str, command: Sequence[str], *, container: str | None = None,
-        user: str | None = None, deadline_s: float = 30.0,
+        self,
+        node: str,
+        command: Sequence[str],
+        *,
+        container: str | None = None,
+        user: str | None = None,
+        deadline_s: float = 30.0,
     ) -> str:
         """Run a command in the node's database container; its output. ClusterError if it fails."""
 
@@ -118,6 +123,10 @@ class Definite(Exception):
         self.reason = reason
 
 
+class NotConnected(Exception):
+    """Raised by a client that reached no node it may use: of the operation, nothing was sent."""
+
+
 def classify(error: BaseException, rules: Iterable[ErrorRule]) -> tuple[bool, str]:
     """(definite, "code: reason") for a driver's error; an unknown error is indefinite."""
     if isinstance(error, Definite):
@@ -144,8 +153,9 @@ class System(Protocol):
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology for this system, a sentence each; none if it can run."""
 
-    def containers(self, node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]
-                   ) -> Sequence[ContainerSpec]:
+    def containers(
+        self, node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]
+    ) -> Sequence[ContainerSpec]:
         """What runs on `node`; the first is the database itself."""
 
     def form(self, cluster: Cluster) -> None:
@@ -190,3 +200,14 @@ class HasOperators(Protocol):
     """What a person on call would type."""
 
     steps: Mapping[str, Step]  # "promote", "rejoin", ...
+
+
+@runtime_checkable
+class HasConvergence(Protocol):
+    """Says when a healed cluster is one again; the runner waits for it before the final reads."""
+
+    def converged(self, cluster: Cluster) -> bool:
+        """All nodes agree on one primary and the others have what it had when asked.
+
+        May raise whatever the driver raises while a node does not answer: not yet.
+        """

@@ -1,0 +1,127 @@
+"""What the systems share: settings as data, and the rules for a client that reached nobody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.errors import AftershockError
+from chaos.systems.base import ErrorRule, Node, NotConnected
+from chaos.units import parse_duration_ns
+
+INTEGER = r"[0-9]{1,12}"
+YES_NO = r"yes|no"
+ON_OFF = r"on|off"
+DURATION = "duration"  # not a pattern: checked by chaos.units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One key of a topology's `settings:`; `values` is a pattern for all of its text."""
+
+    about: str  # one line for `aftershock list systems`
+    values: str
+    default: str | None = None  # None: the database's own
+
+    def problem(self, name: str, value: Any) -> str | None:
+        """Why `value` cannot be meant, or None."""
+        if self.values == DURATION:
+            try:
+                parse_duration_ns(value)
+            except AftershockError as error:
+                return f"settings.{name}: {error.what}"
+            return None
+        if re.fullmatch(self.values, text(value, self.values)):
+            return None
+        return f"settings.{name}: expected a value matching {self.values}, got {text(value)!r}"
+
+
+def text(value: Any, values: str = YES_NO) -> str:
+    """A setting as the database's configuration spells it; a YAML truth value as its own words."""
+    if isinstance(value, bool):
+        yes, no = ("on", "off") if "on|off" in values else ("yes", "no")
+        return yes if value else no
+    return str(value)
+
+
+def resolve(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, str]:
+    """Name → text for every setting that is given or has a default of ours."""
+    return {
+        name: text(settings[name], rule.values) if name in settings else str(rule.default)
+        for name, rule in known.items()
+        if name in settings or rule.default is not None
+    }
+
+
+def milliseconds(value: str) -> int:
+    """A checked duration in whole milliseconds, at least 1."""
+    return max(1, parse_duration_ns(value) // 1_000_000)
+
+
+def problems(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterable[str]:
+    """A sentence for each setting whose value cannot be meant."""
+    for name, value in settings.items():
+        if name in known and (found := known[name].problem(name, value)):
+            yield found
+
+
+def primary_of(nodes: Sequence[Node]) -> Node:
+    """The node that starts as primary: the one with that role, else the first."""
+    return next((node for node in nodes if node.role == "primary"), nodes[0])
+
+
+def role_problems(nodes: Sequence[Node]) -> Iterable[str]:
+    """A sentence for each thing wrong with the nodes of a system with one primary."""
+    if not nodes:
+        yield "there are no nodes; at least one is needed"
+    primaries = [node.name for node in nodes if node.role == "primary"]
+    if len(primaries) > 1:
+        yield f"nodes {', '.join(primaries)} all have `role: primary`; expected one at most"
+    for node in nodes:
+        if node.role not in (None, "primary", "replica"):
+            yield f"nodes.{node.name}.role: expected primary or replica, got {node.role!r}"
+
+
+NOT_CONNECTED = (
+    ErrorRule(
+        code="connection-refused",
+        kind=NotConnected,
+        pattern=r"(?i)refused",
+        definite=True,
+        reason="no process listens there; of the operation nothing was sent",
+    ),
+    ErrorRule(
+        code="connect-timeout",
+        kind=NotConnected,
+        pattern=r"(?i)timed? ?out",
+        definite=True,
+        reason="no connection was made in time; of the operation nothing was sent",
+    ),
+    ErrorRule(
+        code="no-primary",
+        kind=NotConnected,
+        pattern=r"no primary",
+        definite=True,
+        reason="no node that answered takes writes; of the operation nothing was sent",
+    ),
+    ErrorRule(
+        code="not-connected",
+        kind=NotConnected,
+        definite=True,
+        reason="no usable node was reached; of the operation nothing was sent",
+    ),
+)
+
+
+def errors_table(errors: Sequence[ErrorRule]) -> str:
+    """The ERRORS table as Markdown, for docs/systems.md."""
+    rows = ["| code | driver's error | text | outcome | why |", "|---|---|---|---|---|"]
+    for rule in errors:
+        pattern = f"`{rule.pattern}`".replace("|", "\\|") if rule.pattern else "any"
+        outcome = "definite: fail" if rule.definite else "indefinite: info"
+        rows.append(
+            f"| `{rule.code}` | `{rule.kind.__name__}` | {pattern} | {outcome} | {rule.reason} |"
+        )
+    return "\n".join(rows) + "\n"
