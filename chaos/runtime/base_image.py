@@ -46,8 +46,14 @@ DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin ||
 APT::AutoRemove::SuggestsImportant "false";
 """
 _EMPTIED = (
-    "usr/share/man", "usr/share/info", "usr/share/locale", "var/lib/apt/lists", "var/cache/apt",
-    "var/cache/debconf", "var/cache/ldconfig", "var/log",
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/locale",
+    "var/lib/apt/lists",
+    "var/cache/apt",
+    "var/cache/debconf",
+    "var/cache/ldconfig",
+    "var/log",
 )
 _REMOVED = ("etc/hostname", "etc/resolv.conf", "etc/machine-id", "var/lib/dbus/machine-id")
 
@@ -56,7 +62,8 @@ _REMOVED = ("etc/hostname", "etc/resolv.conf", "etc/machine-id", "var/lib/dbus/m
 class Progress:
     """One line of progress on one image.
 
-    `state`: present, waiting, pulling, bootstrapping, importing, building, built or failed.
+    `state`: present, waiting, pulling, bootstrapping, importing,
+    building, built, pulled or failed.
     """
 
     name: str
@@ -76,19 +83,27 @@ def ensure(client: docker.DockerClient, report: Report) -> str:
     try:
         image_id = pull(client, BASE, report)
     except ImageError as error:
-        report(Progress(name=BASE, state="bootstrapping", seconds=time.monotonic() - started,
-                        detail=f"no registry gave it: {error.detail[:120]}"))
+        report(
+            Progress(
+                name=BASE,
+                state="bootstrapping",
+                seconds=time.monotonic() - started,
+                detail=f"no registry gave it: {error.detail[:120]}",
+            )
+        )
         image_id = _bootstrap(client, report, no_registry=error.detail)
     report(Progress(name=BASE, state="built", seconds=time.monotonic() - started))
     return image_id
 
 
 def pull(
-    client: docker.DockerClient, reference: str, report: Report,
+    client: docker.DockerClient,
+    reference: str,
+    report: Report,
     deadline_s: float = PULL_DEADLINE_S,
 ) -> str:
     """Pull `reference`; its image id. ImageError once nothing new was heard for `deadline_s`."""
-    started = heard = time.monotonic()
+    heard = time.monotonic()
     news: set[str] = set()
     report(Progress(name=reference, state="pulling", seconds=0.0))
     try:
@@ -111,9 +126,7 @@ def pull(
             reference, f"nothing came for {deadline_s:g} s ({type(error).__name__})"
         ) from None
     with engine_errors(f"pulling {reference}"):
-        image_id = str(client.images.get(reference).id)
-    report(Progress(name=reference, state="pulled", seconds=time.monotonic() - started))
-    return image_id
+        return str(client.images.get(reference).id)
 
 
 def _pull_events(
@@ -127,7 +140,8 @@ def _pull_events(
         f"{client.api.base_url}/v{client.api.api_version}/images/create",
         params={"fromImage": repository, "tag": tag or "latest"},
         headers={"X-Registry-Auth": header} if header else {},
-        stream=True, timeout=deadline_s,
+        stream=True,
+        timeout=deadline_s,
     ) as response:
         if response.status_code >= 400:
             raise _not_pulled(reference, response.text.strip()[:500])
@@ -138,10 +152,14 @@ def _pull_events(
 
 def _not_pulled(reference: str, why: str) -> ImageError:
     if disk_is_full(why):
-        return ImageError(f"the engine's disk is full: {reference} cannot be pulled", detail=why,
-                          fix="free space there: `aftershock images prune`, `docker system df`")
+        return ImageError(
+            f"the engine's disk is full: {reference} cannot be pulled",
+            detail=why,
+            fix="free space there: `aftershock images prune`, `docker system df`",
+        )
     return ImageError(
-        f"the image {reference} could not be pulled", detail=why,
+        f"the image {reference} could not be pulled",
+        detail=why,
         fix="check its name and the network; `docker load` brings an image in without a registry",
     )
 
@@ -150,8 +168,14 @@ def _bootstrap(client: docker.DockerClient, report: Report, *, no_registry: str)
     started = time.monotonic()
 
     def say(text: str) -> None:
-        report(Progress(name=BASE, state="bootstrapping", detail=text[:100],
-                        seconds=time.monotonic() - started))
+        report(
+            Progress(
+                name=BASE,
+                state="bootstrapping",
+                detail=text[:100],
+                seconds=time.monotonic() - started,
+            )
+        )
 
     _check_host(client, no_registry)
     if shutil.which("debootstrap") is None:
@@ -176,8 +200,8 @@ def _check_host(client: docker.DockerClient, no_registry: str) -> None:
         theirs = str(client.info().get("Architecture", ""))
     if platform.system() != "Linux" or theirs != platform.machine():
         raise _cannot(
-            f"the engine runs {theirs} and this host is {platform.system()} "
-            f"{platform.machine()}", no_registry,
+            f"the engine runs {theirs} and this host is {platform.system()} {platform.machine()}",
+            no_registry,
         )
     if refused := install.not_root():
         raise _cannot(refused, no_registry)
@@ -212,7 +236,8 @@ def _debootstrap(root: Path, say: Callable[[str], None]) -> None:
         if disk_is_full("\n".join(last)):
             raise _no_room(root.parent)
     raise ImageError(
-        f"debootstrap could not make {BASE} from {', '.join(tried)}", detail="\n".join(last),
+        f"debootstrap could not make {BASE} from {', '.join(tried)}",
+        detail="\n".join(last),
         fix="check that a Debian mirror answers, or load the image with `docker load`",
     )
 
@@ -222,7 +247,10 @@ def _mirrors() -> Iterator[list[str]]:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         listed = subprocess.run(
             ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"],
-            capture_output=True, text=True, timeout=30, check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
         for uri in dict.fromkeys(listed.stdout.split()):
             if uri.rstrip("/").endswith("/debian"):
@@ -242,8 +270,12 @@ def _run(command: list[str], last: deque[str], say: Callable[[str], None]) -> in
     """Run with a deadline, reporting a line now and then; the exit code."""
     started = said = time.monotonic()
     with subprocess.Popen(
-        ["timeout", f"{BOOTSTRAP_DEADLINE_S:.0f}", *command], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        ["timeout", f"{BOOTSTRAP_DEADLINE_S:.0f}", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -279,9 +311,21 @@ def _import(client: docker.DockerClient, root: Path) -> str:
     repository, tag = BASE.split(":")
     with tempfile.TemporaryFile(dir=root.parent) as archive:
         packed = subprocess.run(
-            ["tar", "--sort=name", "--mtime=@0", "--numeric-owner", "--one-file-system",
-             "-C", str(root), "-c", "."],
-            stdout=archive, stderr=subprocess.PIPE, text=True, check=False,
+            [
+                "tar",
+                "--sort=name",
+                "--mtime=@0",
+                "--numeric-owner",
+                "--one-file-system",
+                "-C",
+                str(root),
+                "-c",
+                ".",
+            ],
+            stdout=archive,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
         if packed.returncode != 0:
             if disk_is_full(packed.stderr):
@@ -311,18 +355,23 @@ def full_disk(client: docker.DockerClient, doing: str, detail: str) -> ImageErro
     with contextlib.suppress(Exception):
         where = f"the disk of {client.info()['DockerRootDir']}"
     return ImageError(
-        f"the engine's disk is full: no space left on {where} while {doing}", detail=detail,
+        f"the engine's disk is full: no space left on {where} while {doing}",
+        detail=detail,
         fix="free space there: `aftershock images prune`, `docker system df`; then try again",
     )
 
 
 def _no_room(place: Path) -> ImageError:
-    return ImageError(f"the disk is full: {BASE} needs about 400 MB under {place.parent}",
-                      fix="free space there, then try again")
+    return ImageError(
+        f"the disk is full: {BASE} needs about 400 MB under {place.parent}",
+        fix="free space there, then try again",
+    )
 
 
 def _local_failure(error: OSError, work: Path) -> ImageError:
     if disk_is_full(str(error)):
         return _no_room(work)
-    return ImageError(f"{BASE} could not be made under {work.parent}: {error}",
-                      fix="look at that folder's rights and free space")
+    return ImageError(
+        f"{BASE} could not be made under {work.parent}: {error}",
+        fix="look at that folder's rights and free space",
+    )

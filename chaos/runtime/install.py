@@ -72,8 +72,15 @@ def _apt(arguments: list[str], environment: dict[str, str]) -> subprocess.Comple
     command = ["apt-get", "-o", "DPkg::Lock::Timeout=120", *arguments]
     try:
         return subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", timeout=900, check=False,
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=900,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineError(
