@@ -1,0 +1,97 @@
+"""Operations in words, with just enough decimals to tell their times apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from analysis.history import FAIL, INFO, History
+
+_DECIMALS = (3, 6, 9)
+
+
+def seconds(ns: int, decimals: int = 3) -> str:
+    """`1_203_000_000` as "1.203 s"."""
+    return f"{ns / 1e9:.{decimals}f} s"
+
+
+def span_ms(ns: int) -> str:
+    """A length of time in words: "0.4 ms", "37 ms", "2.1 s"."""
+    if ns >= 1_000_000_000:
+        return f"{ns / 1e9:.1f} s"
+    return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.3g} ms"
+
+
+def number(count: int, noun: str) -> str:
+    """`4021, "add"` as "4,021 adds"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+class Teller:
+    """Tells the operations of one witness."""
+
+    def __init__(self, history: History, rows: Iterable[int]) -> None:
+        self._history = history
+        times = {int(t) for row in rows for t in (history.start_ns[row], history.end_ns[row])}
+        self._decimals = next(
+            (d for d in _DECIMALS if len({f"{t / 1e9:.{d}f}" for t in times}) == len(times)),
+            _DECIMALS[-1],
+        )
+
+    def at(self, ns: int) -> str:
+        """A time, exact enough for this witness."""
+        return seconds(int(ns), self._decimals)
+
+    def who(self, row: int) -> str:
+        """ "process 3"."""
+        return f"process {int(self._history.process[row])}"
+
+    def value(self, row: int) -> str:
+        """The value written or read; "nothing" for null."""
+        value = self._history.value.at(row)
+        return "nothing" if value is None else str(value)
+
+    def seen(self, row: int) -> str:
+        """The value the operation found: a read's value, a cas's expected one."""
+        if self._history.f.at(row) != "cas":
+            return self.value(row)
+        value = self._history.expected.at(row)
+        return "nothing" if value is None else str(value)
+
+    def key(self, row: int) -> str:
+        """ "k0", or "the register" without keys."""
+        return self._history.key.at(row) or "the register"
+
+    def deed(self, row: int) -> str:
+        """ "write of 17", "read of 17", "swap of 17 for 18"."""
+        f = self._history.f.at(row)
+        if f == "cas":
+            return f"swap of {self.seen(row)} for {self.value(row)}"
+        return f"{f} of {self.value(row)}"
+
+    def whose(self, row: int) -> str:
+        """ "process 5's write of 23"."""
+        return f"{self.who(row)}'s {self.deed(row)}"
+
+    def did(self, row: int) -> str:
+        """A whole clause with place and time."""
+        history = self._history
+        verb = {"read": "read", "write": "wrote", "cas": "swapped", "add": "added"}
+        f = str(history.f.at(row))
+        what = f"{self.seen(row)} for {self.value(row)}" if f == "cas" else self.value(row)
+        where = {"read": "from", "add": "to"}.get(f, "in" if f == "cas" else "to")
+        start, end = int(history.start_ns[row]), int(history.end_ns[row])
+        when = f"between {self.at(start)} and {self.at(end)}"
+        if history.type[row] == INFO:
+            when = f"at {self.at(start)} (and never learned whether it happened)"
+        if history.type[row] == FAIL:
+            when += " (and was told that it failed)"
+        return f"{self.who(row)} {verb.get(f, f)} {what} {where} {self.key(row)} {when}"
+
+    def done(self, row: int) -> str:
+        """ "process 5's write of 23 had completed at 1.100 s"."""
+        verb = "had returned" if self._history.f.at(row) == "read" else "had completed"
+        return f"{self.whose(row)} {verb} at {self.at(int(self._history.end_ns[row]))}"
+
+    def began(self, row: int) -> str:
+        """ "process 5's write of 23 began at 1.050 s"."""
+        return f"{self.whose(row)} began at {self.at(int(self._history.start_ns[row]))}"
