@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import certifi
 import docker
 import requests
 from docker.errors import APIError, ImageNotFound
-from requests.certs import where
 
 from chaos.errors import EngineError, ImageError
 from chaos.runtime import base_image
@@ -138,7 +138,7 @@ def ca_bundle() -> bytes:
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
         "/etc/ssl/cert.pem",
-        where(),
+        certifi.where(),
     )
     for place in filter(None, usual):
         with contextlib.suppress(OSError):
