@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from chaos.spec.fields import (
     ITEMS,
@@ -21,6 +21,7 @@ from chaos.spec.fields import (
     Wrong,
 )
 from chaos.spec.target import Target
+from chaos.units import shown
 
 SECOND_NS = 1_000_000_000
 
@@ -50,15 +51,28 @@ class _Entry(Model):
     at_ns: Annotated[DurationNs, Field(alias="at")]
     """When, counted from the first operation."""
 
+    is_step: ClassVar[bool] = False
+
     @property
-    def kind(self) -> str:
+    def name(self) -> str:
         """The fault's or the step's name."""
         return str(getattr(self, "fault", None) or getattr(self, "step", ""))
+
+    def asked(self) -> dict[str, Any]:
+        """The entry as its YAML says it, defaults filled in."""
+        return self.resolved()
 
 
 class _Lasting(_Entry):
     for_ns: Annotated[DurationNs, Field(alias="for", gt=0)]
     """How long it lasts before it is healed."""
+
+
+class _Instant(_Entry):
+    @property
+    def for_ns(self) -> None:
+        """It has no duration."""
+        return
 
 
 class PartitionEntry(_Lasting):
@@ -75,6 +89,13 @@ class PartitionEntry(_Lasting):
     """With isolate and one_way: what is dropped, to (`in`) or from (`out`) the isolated nodes."""
     clients: Literal["untouched", "by-zone"] = "untouched"
     """With isolate: by-zone puts the clients of the isolated nodes' zones on their side."""
+
+    @property
+    def ways(self) -> frozenset[str]:
+        """Which packets are dropped: `forward` from the first side, `backward` from the second."""
+        if not self.one_way:
+            return frozenset({"forward", "backward"})
+        return frozenset({"backward" if self.direction == "in" else "forward"})
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> PartitionEntry:
@@ -106,15 +127,27 @@ class PauseEntry(_Lasting):
     target: TargetField
 
 
-class RestartEntry(_Entry):
+class RestartEntry(_Instant):
     """Stop the database as an operator would and start it again; it has no duration."""
 
     fault: Literal["restart"]
     target: TargetField
 
 
+def _zones(value: Any) -> Any:
+    if isinstance(value, str) and value != "all":
+        raise Wrong(f"expected a list of zones, or all, got {shown(value)}", f"write [{value}]")
+    return value
+
+
+Zones = Annotated[
+    Annotated[tuple[Name, ...], Field(min_length=1), ITEMS] | Literal["all"],
+    BeforeValidator(_zones),
+]
+
+
 class _ClientLink(_Lasting):
-    zones: Literal["all"] | Annotated[tuple[Name, ...], Field(min_length=1), ITEMS] = "all"
+    zones: Zones = "all"
     """Client zones whose links are meant."""
     nodes: TargetField = Target.parse("all")
     """Nodes at the other end of these links."""
@@ -142,8 +175,10 @@ class ClientDownEntry(_ClientLink):
     fault: Literal["client-down"]
 
 
-class StepEntry(_Entry):
+class StepEntry(_Instant):
     """What a person on call does, such as promoting a replica."""
+
+    is_step: ClassVar[bool] = True
 
     step: Text
     """A step the system knows, such as promote."""

@@ -1,0 +1,283 @@
+"""What a model alone cannot see: that names refer to something, and that parts fit each other.
+
+Each check yields a `Complaint`: where in the file, what, and what to do. The caller knows the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chaos import registry
+from chaos.errors import SpecError
+from chaos.spec.experiment import Experiment, PartitionEntry
+from chaos.spec.target import WORDS, Side, Target
+from chaos.spec.topology import Topology
+from chaos.systems.base import HasOperators, HasRoles, Node, System
+from chaos.units import format_duration
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """Something wrong at `path` of a file; `key`: the key is wrong rather than its value."""
+
+    path: Path
+    message: str
+    fix: str = ""
+    key: bool = False
+    note: bool = False  # worth saying, no error
+
+
+def unknown(what: str, word: str, known: Sequence[str], path: Path, *, key: bool = False
+            ) -> Complaint:  # fmt: skip
+    """The complaint for a name that refers to nothing."""
+    return Complaint(
+        path=path,
+        message=f"unknown {what} `{word}`; known: {', '.join(known) or 'none'}",
+        fix=registry.did_you_mean(word, known),
+        key=key,
+    )
+
+
+def check_topology(topology: Topology) -> Iterator[Complaint]:
+    """Everything about a topology that its shape does not rule out."""
+    own = [*_places(topology), *_nodes(topology), *_links(topology), *_system(topology)]
+    yield from own
+    if any(not complaint.note for complaint in own):
+        return  # the system need not judge what is wrong already
+    system = load_system(topology.system)
+    if isinstance(system, Complaint):
+        return
+    nodes = [
+        Node(name=name, zone=node.zone, role=node.role, address="")
+        for name, node in topology.nodes.items()
+    ]
+    for sentence in system.check(nodes, topology.settings):
+        match = re.match(r"([a-z]+)\.([A-Za-z0-9_-]+)", sentence)
+        yield Complaint(path=match.groups() if match else (), message=sentence)
+
+
+def load_system(name: str) -> System | Complaint:
+    """The system, or the complaint that says why there is none."""
+    known = registry.SYSTEMS.names()
+    if name not in known:
+        return unknown("system", name, known, ("system",))
+    try:
+        return registry.SYSTEMS.get(name)
+    except SpecError as error:
+        return Complaint(path=("system",), message=error.what, fix=error.fix)
+
+
+def _places(topology: Topology) -> Iterator[Complaint]:
+    if not topology.regions:
+        yield Complaint(path=("regions",), message="expected at least one region, got none")
+    first: dict[str, str] = {}
+    for region, spec in topology.regions.items():
+        for index, zone in enumerate(spec.zones):
+            path: Path = ("regions", region, "zones", index)
+            if zone in first:
+                yield Complaint(
+                    path=path, message=f"the zone `{zone}` is already in region `{first[zone]}`"
+                )
+            if zone in topology.regions:
+                yield Complaint(path=path, message=f"`{zone}` names a region and a zone")
+            first[zone] = region
+    for zone in topology.clients:
+        if zone not in first:
+            yield unknown("zone", zone, list(first), ("clients", zone), key=True)
+
+
+def _nodes(topology: Topology) -> Iterator[Complaint]:
+    zones = topology.zones()
+    if not topology.nodes:
+        yield Complaint(
+            path=("nodes",),
+            message="expected at least one node, got none",
+            fix="add one, such as `n1: {zone: us-east-a}`",
+        )
+    primaries: list[str] = []
+    for name, node in topology.nodes.items():
+        if node.zone not in zones:
+            yield unknown("zone", node.zone, zones, ("nodes", name, "zone"))
+        if name in WORDS or name == "random":
+            message = f"a node cannot be called `{name}`: targets use this word"
+            yield Complaint(path=("nodes", name), message=message, fix="write n1", key=True)
+        if node.role == "primary":
+            primaries.append(name)
+    for name in primaries[1:]:
+        yield Complaint(
+            path=("nodes", name, "role"),
+            message=f"expected one primary, got {len(primaries)}: {', '.join(primaries)}",
+            fix="leave the role of the others out",
+        )
+
+
+def _links(topology: Topology) -> Iterator[Complaint]:
+    zones, regions = topology.zones(), list(topology.regions)
+    seen: Counter[tuple[str, str]] = Counter()
+    for index, link in enumerate(topology.links):
+        path: Path = ("links", index, "between")
+        one, other = link.between
+        for end, place in enumerate(link.between):
+            if place not in zones and place not in regions:
+                yield unknown("zone or region", place, [*regions, *zones], (*path, end))
+        if one == other:
+            yield Complaint(path=path, message=f"a link from `{one}` to itself")
+        elif other in _zones_in(topology, one) or one in _zones_in(topology, other):
+            yield Complaint(
+                path=path, message="a link between a region and its own zone leads back into itself"
+            )
+        elif (one in zones) != (other in zones):
+            yield Complaint(path=path, message="expected two regions or two zones, got one of each")
+        if link.from_ is not None and link.from_ not in link.between:
+            yield unknown("end of this link", link.from_, link.between, ("links", index, "from"))
+        for way in [(one, other), (other, one)]:
+            seen[way] += link.from_ in (None, way[0])
+        if link.from_ in (None, one, other) and max(seen[one, other], seen[other, one]) > 1:
+            message = f"the link between `{one}` and `{other}` is given twice"
+            yield Complaint(path=path, message=message)
+            seen[one, other] = seen[other, one] = 1
+    if topology.links:
+        yield Complaint(
+            path=("links",), message="link delays are not applied yet", key=True, note=True
+        )
+
+
+def _zones_in(topology: Topology, place: str) -> Sequence[str]:
+    region = topology.regions.get(place)
+    return region.zones if region else ()
+
+
+def _system(topology: Topology) -> Iterator[Complaint]:
+    system = load_system(topology.system)
+    if isinstance(system, Complaint):
+        yield system
+        return
+    for name in topology.settings:
+        if name not in system.settings:
+            yield unknown(
+                f"{topology.system} setting",
+                name,
+                list(system.settings),
+                ("settings", name),
+                key=True,
+            )
+    for name in topology.image:
+        if name not in system.images:
+            yield unknown("image", name, list(system.images), ("image", name), key=True)
+
+
+def check_experiment(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
+    """Everything about an experiment that its shape does not rule out; the topology is sound."""
+    system = load_system(topology.system)
+    if isinstance(system, Complaint):
+        return  # said of the topology
+    if not topology.clients:
+        message = f"the topology `{topology.name}` has no clients to run a workload"
+        yield Complaint(path=("topology",), message=message, fix="add `clients:` to it")
+    yield from _workload(experiment, system)
+    for name in experiment.client:
+        if name not in system.client_options:
+            yield unknown(
+                f"option of the {system.name} client",
+                name,
+                list(system.client_options),
+                ("client", name),
+                key=True,
+            )
+    for index, entry in enumerate(experiment.schedule):
+        path: Path = ("schedule", index)
+        if entry.at_ns + (entry.for_ns or 0) > experiment.duration_ns:
+            end = format_duration(entry.at_ns + (entry.for_ns or 0))
+            yield Complaint(
+                path=(*path, "for" if entry.for_ns else "at"),
+                message=f"`{entry.name}` ends at {end}, after the load's "
+                f"{format_duration(experiment.duration_ns)}",
+                fix=f"write `duration: {end}` or more, or end it earlier",
+            )
+        yield from _entry(entry, path, topology, system)
+
+
+def _workload(experiment: Experiment, system: System) -> Iterator[Complaint]:
+    name = experiment.workload.name
+    known = registry.WORKLOADS.names()
+    if name not in known:
+        yield unknown("workload", name, known, ("workload", "name"))
+        return
+    if name not in system.workloads:
+        yield Complaint(
+            path=("workload", "name"),
+            message=f"{system.name} does not speak the workload `{name}`",
+            fix=f"it speaks {', '.join(sorted(system.workloads))}",
+        )
+    try:
+        operations = list(registry.WORKLOADS.get(name).operations)
+    except SpecError as error:
+        yield Complaint(path=("workload", "name"), message=error.what, fix=error.fix)
+        return
+    for operation in experiment.workload.mix:
+        if operation not in operations:
+            path: Path = ("workload", "mix", operation)
+            yield unknown(f"operation of `{name}`", operation, operations, path, key=True)
+
+
+def _entry(entry: object, path: Path, topology: Topology, system: System) -> Iterator[Complaint]:
+    """References of one entry of the schedule."""
+    for name in ("target", "node", "nodes", "isolate"):
+        target = getattr(entry, name, None)
+        if isinstance(target, Target):
+            yield from _target(target, (*path, name), topology, system)
+    step = getattr(entry, "step", None)
+    if step is not None:
+        steps = list(system.steps) if isinstance(system, HasOperators) else []
+        if step not in steps:
+            yield unknown(f"step of {system.name}", step, steps, (*path, "step"))
+    zones = getattr(entry, "zones", "all")
+    if zones != "all":
+        for index, zone in enumerate(zones):
+            yield from _client_zone(zone, (*path, "zones", index), topology)
+    if isinstance(entry, PartitionEntry):
+        yield from _partition(entry, path, topology, system)
+
+
+def _partition(
+    entry: PartitionEntry, path: Path, topology: Topology, system: System
+) -> Iterator[Complaint]:
+    if entry.isolate == Target.parse("all"):
+        yield Complaint(path=(*path, "isolate"), message="all nodes leave none on the other side")
+    seen: set[Side] = set()
+    for number, members in enumerate(entry.between or ()):
+        for index, member in enumerate(members):
+            place: Path = (*path, "between", number, index)
+            if member in seen and (member.target is None or member.target.kind == "node"):
+                yield Complaint(path=place, message=f"`{member}` stands here twice")
+            seen.add(member)
+            if member.target is not None:
+                yield from _target(member.target, place, topology, system)
+            else:
+                yield from _client_zone(member.clients_zone or "", place, topology)
+
+
+def _target(target: Target, path: Path, topology: Topology, system: System) -> Iterator[Complaint]:
+    nodes = list(topology.nodes)
+    if target.kind == "node" and target.name not in nodes:
+        yield unknown("node", target.name, [*nodes, *WORDS], path)
+    elif target.kind == "zone":
+        zones = list(dict.fromkeys(node.zone for node in topology.nodes.values()))
+        if target.name not in zones:
+            yield unknown("zone with nodes", target.name, zones, path)
+    elif target.kind == "role" and not isinstance(system, HasRoles):
+        message = f"{system.name} nodes do not say which role they have"
+        yield Complaint(path=path, message=message, fix="name the node")
+    elif not 1 <= target.most(len(nodes)) <= len(nodes):
+        message = f"`{target}` of {len(nodes)} nodes is {target.most(len(nodes))}"
+        yield Complaint(path=path, message=message, fix="name the nodes")
+
+
+def _client_zone(zone: str, path: Path, topology: Topology) -> Iterator[Complaint]:
+    if zone not in topology.clients:
+        yield unknown("zone with clients", zone, list(topology.clients), path)

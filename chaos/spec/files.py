@@ -1,0 +1,233 @@
+"""Topologies, experiments and stories from files: found by name, read, checked against each other.
+
+Everything a file refers to is read and checked here, before anything is started.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos import paths
+from chaos.errors import SpecError
+from chaos.registry import did_you_mean
+from chaos.spec.checks import Complaint, check_experiment, check_topology
+from chaos.spec.experiment import Experiment
+from chaos.spec.load import Document, Value, parse_document, read_document
+from chaos.spec.messages import at, read_as
+from chaos.spec.problems import Finding, SpecProblems, finding_at
+from chaos.spec.story import Story
+from chaos.spec.topology import Topology
+from chaos.units import shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedTopology:
+    """A topology that may be started; `notes` are worth saying, and no errors."""
+
+    topology: Topology
+    path: Path
+    notes: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedExperiment:
+    """An experiment and its topology, overrides applied, ready to run."""
+
+    experiment: Experiment
+    topology: Topology
+    path: Path
+    notes: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedStory:
+    """A story and its two experiments."""
+
+    story: Story
+    experiment: LoadedExperiment
+    fix: LoadedExperiment
+    path: Path
+
+
+def find(kind: str, folder: Path, reference: str | Path, beside: Path | None = None) -> Path:
+    """The file a user means by `reference`: a path, or a name among the shipped files in `folder`.
+
+    A path ends in .yaml or .yml or contains a slash; it is relative to `beside` if that is given.
+    SpecError, with the nearest name, if there is no such file.
+    """
+    text = str(reference)
+    if isinstance(reference, Path) or "/" in text or text.endswith((".yaml", ".yml")):
+        path = Path(text) if beside is None else beside / text
+        if not path.exists():
+            raise SpecError(f"no {kind} at {path}", fix="paths are relative to the file they are in"
+                            if beside else "")  # fmt: skip
+        return path
+    known = paths.names(folder)
+    if text not in known:
+        raise SpecError(
+            f"unknown {kind} {shown(text)}; shipped: {', '.join(known) or 'none'}",
+            fix=did_you_mean(text, known) or "a path ends in .yaml",
+        )
+    return folder / f"{text}.yaml"
+
+
+def load_topology(reference: str | Path, sets: Sequence[str] = ()) -> LoadedTopology:
+    """Read and check a topology by shipped name or path; `sets` are `path=value` overrides.
+
+    SpecError (mostly SpecProblems, with all findings) if it cannot be started as it stands.
+    """
+    path = find("topology", paths.topologies(), reference)
+    document = read_document(path)
+    for text in sets:
+        override(document.root, _split_set(text))
+    topology, notes = _topology(document)
+    return LoadedTopology(topology=topology, path=path, notes=notes)
+
+
+def load_experiment(reference: str | Path, sets: Sequence[str] = ()) -> LoadedExperiment:
+    """Read an experiment by shipped name or path, and its topology; check them together.
+
+    `sets` are `path=value` overrides into the experiment, or, with `topology.` in front, into the
+    topology (after those of the experiment's own `set:`). SpecError as for `load_topology`.
+    """
+    path = find("experiment", paths.experiments(), reference)
+    return _experiment(read_document(path), path, sets)
+
+
+def load_story(reference: str | Path) -> LoadedStory:
+    """Read a story by shipped name or path, and the two experiments it replays."""
+    path = find("story", paths.stories(), reference)
+    return _story(read_document(path), path)
+
+
+def _story(document: Document, path: Path) -> LoadedStory:
+    story = read_as(Story, document)
+    loaded = []
+    for key in ("experiment", "fix"):
+        name = getattr(story, key)
+        file = _referred(document.root, (key,), "experiment", paths.experiments(), name, path)
+        loaded.append(_experiment(read_document(file), file, ()))
+    _raise(_at_places(document.root, _check_story(story)))
+    return LoadedStory(story=story, experiment=loaded[0], fix=loaded[1], path=path)
+
+
+def _check_story(story: Story) -> Iterator[Complaint]:
+    seen: set[str] = set()
+    for index, question in enumerate(story.questions):
+        if question.id in seen:
+            message = f"two questions have the id `{question.id}`"
+            yield Complaint(path=("questions", index, "id"), message=message)
+        seen.add(question.id)
+    for index in range(1, len(story.beats)):
+        if story.beats[index].at_ns < story.beats[index - 1].at_ns:
+            message = "expected beats in the order of time, got an earlier one"
+            yield Complaint(path=("beats", index, "at"), message=message)
+
+
+def _experiment(document: Document, path: Path, sets: Sequence[str]) -> LoadedExperiment:
+    changes = [_split_set(text) for text in sets]
+    into_topology = [c for c in changes if c[0][:1] == ["topology"] and len(c[0]) > 1]
+    for change in changes:
+        if change not in into_topology:
+            override(document.root, change)
+    experiment = read_as(Experiment, document)
+    root = document.root
+    source = _referred(
+        root, ("topology",), "topology", paths.topologies(), experiment.topology, path
+    )
+    drawn = read_document(source)
+    own = root.child("set")
+    if own is not None and isinstance(own.data, dict):
+        for dotted, value in own.data.items():
+            override(drawn.root, (dotted.split("."), value))
+    for steps, value in into_topology:
+        override(drawn.root, (steps[1:], value))
+    topology, notes = _topology(drawn)
+    found = _at_places(root, check_experiment(experiment, topology))
+    _raise(found)
+    return LoadedExperiment(experiment=experiment, topology=topology, path=path, notes=notes)
+
+
+def _topology(document: Document) -> tuple[Topology, tuple[Finding, ...]]:
+    topology = read_as(Topology, document)
+    found = _at_places(document.root, check_topology(topology))
+    _raise(found)
+    return topology, tuple(found)
+
+
+def _referred(
+    root: Value, at_path: tuple[str, ...], kind: str, folder: Path, name: str, file: Path
+) -> Path:
+    """The file that `name`, standing at `at_path`, refers to; the error points there."""
+    try:
+        return find(kind, folder, name, beside=file.parent)
+    except SpecError as error:
+        raise SpecProblems(
+            [finding_at(at(root, at_path).mark, error.what, fix=error.fix)]
+        ) from None
+
+
+Change = tuple[list[str], Value]
+
+
+def _split_set(text: str) -> Change:
+    """`a.b=value` → (["a", "b"], value), the value read as YAML; errors show the option."""
+    label = f"--set {text}"
+    path, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", path):
+        raise SpecError(
+            f"expected --set path=value, got {shown(text)}", fix="such as --set workload.rate=100/s"
+        )
+    if not value.strip():
+        value = '""'
+    return path.split("."), parse_document(value, label).root
+
+
+def override(root: Value, change: Change) -> None:
+    """Put a value at a dotted path, making mappings on the way; a list's items go by number."""
+    steps, value = change
+    here = root
+    for depth, step in enumerate(steps):
+        last = depth == len(steps) - 1
+        if isinstance(here.data, list):
+            index = int(step) if step.isdecimal() and len(step) < 6 else -1
+            if not 0 <= index < len(here.data):
+                said = f"expected a number below {len(here.data)} after `{'.'.join(steps[:depth])}`"
+                raise SpecProblems([finding_at(value.mark, f"{said}, got {shown(step)}")])
+            if last:
+                here.data[index] = Value(data=value.data, mark=value.mark)
+            here = here.data[index]
+            continue
+        if not isinstance(here.data, dict):
+            got = shown(here.plain())
+            said = f"`{'.'.join(steps[:depth])}` is {got}, so nothing can be set inside it"
+            raise SpecProblems([finding_at(value.key or value.mark, said)])
+        if last:
+            here.data[step] = Value(data=value.data, mark=value.mark, key=value.key or value.mark)
+            return
+        if step not in here.data:
+            here.data[step] = Value(data={}, mark=value.mark, key=value.key or value.mark)
+        here = here.data[step]
+
+
+def _at_places(root: Value, complaints: Iterable[Complaint]) -> list[Finding]:
+    """Complaints as findings at their places in the file, in the order of the text."""
+    found = [
+        finding_at(
+            at(root, complaint.path, key=complaint.key).mark,
+            complaint.message,
+            fix=complaint.fix,
+            severity="note" if complaint.note else "error",
+        )
+        for complaint in complaints
+    ]
+    return sorted(found, key=lambda finding: (finding.line, finding.column))
+
+
+def _raise(found: Sequence[Finding]) -> None:
+    errors = [finding for finding in found if finding.severity == "error"]
+    if errors:
+        raise SpecProblems(errors)

@@ -1,0 +1,186 @@
+"""Pydantic's errors, said in words, at the place in the file they come from."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from chaos.registry import did_you_mean
+from chaos.spec.experiment import ENTRIES, FAULT_ENTRIES
+from chaos.spec.load import Document, Value
+from chaos.spec.problems import Finding, SpecProblems, finding_at
+from chaos.units import shown
+
+M = TypeVar("M", bound=BaseModel)
+Path = tuple[str | int, ...]
+
+
+def read_as(model: type[M], document: Document) -> M:
+    """The document as a model; SpecProblems with everything that is wrong with its shape."""
+    findings = list(document.findings)
+    try:
+        result = model.model_validate(document.root.plain())
+    except ValidationError as error:
+        findings += [_finding(model, document.root, each) for each in error.errors()]
+    if findings:
+        raise SpecProblems(sorted(findings, key=lambda f: (f.line, f.column)))
+    return result
+
+
+def at(root: Value, path: Sequence[str | int], *, key: bool = False) -> Value:
+    """The value at `path` or the deepest above it; with `key`, marked at its key instead."""
+    value = root.nearest(path)
+    if key and value.key is not None:
+        return Value(data=value.data, mark=value.key)
+    return value
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a mapping (`name: value` lines)",
+    "tuple_type": "a list",
+    "finite_number": "a number",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "of at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "of at most"),
+}
+
+
+def _finding(model: type[BaseModel], root: Value, error: ErrorDetails) -> Finding:
+    path, kind, got = error["loc"], error["type"], error["input"]
+    context: dict[str, Any] = error.get("ctx") or {}
+    place = at(root, path)
+    key_place = at(root, path, key=True)
+    if kind == "extra_forbidden":
+        known = _keys(_model_at(model, path[:-1]))
+        word = str(path[-1])
+        return finding_at(
+            key_place.mark,
+            f"unknown key {shown(word)}; expected one of {', '.join(known)}",
+            fix=did_you_mean(word, known),
+        )
+    if kind == "missing":
+        return _missing(place, path)
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        return _untagged(place, kind, context)
+    if kind == "value_error":
+        wrong = context["error"]
+        mark = key_place.mark if path[-1:] == ("[key]",) else place.mark
+        said = getattr(wrong, "what", str(wrong))
+        return finding_at(mark, said, fix=getattr(wrong, "fix", ""))
+    if kind == "literal_error":
+        words = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+        message = f"expected {_either(words)}, got {shown(got)}"
+        return finding_at(place.mark, message, fix=did_you_mean(str(got), words))
+    if kind in ("model_type", "model_attributes_type"):
+        keys = ", ".join(_keys(_model_at(model, path)))
+        message = f"expected a mapping with the keys {keys}, got {shown(got)}"
+        return finding_at(place.mark, message)
+    return finding_at(place.mark, _expectation(kind, context, got, error["msg"]))
+
+
+def _expectation(kind: str, context: dict[str, Any], got: Any, said: str) -> str:
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}, got {shown(got)}"
+    if kind in _BOUNDS:
+        bound, word = _BOUNDS[kind]
+        return f"expected a value {word} {context[bound]}, got {shown(got)}"
+    if kind == "too_short":
+        return f"expected at least {context['min_length']}, got {context['actual_length']}"
+    if kind == "too_long":
+        return f"expected at most {context['max_length']}, got {context['actual_length']}"
+    if kind == "string_pattern_mismatch":
+        return f"expected text that matches {context['pattern']}, got {shown(got)}"
+    return f"{said}, got {shown(got)}"
+
+
+def _missing(place: Value, path: Path) -> Finding:
+    if isinstance(path[-1], int):
+        return finding_at(place.mark, f"expected {path[-1] + 1} or more items, got {path[-1]}")
+    holder = place.key or place.mark
+    return finding_at(holder, f"expected the key `{path[-1]}`, found none", fix="add it")
+
+
+def _untagged(place: Value, kind: str, context: dict[str, Any]) -> Finding:
+    """An entry that does not say (or wrongly says) which of several kinds it is."""
+    faults = list(FAULT_ENTRIES)
+    if "tag" in context:
+        value = place.child("fault") or place.child("kind") or place
+        known = faults if place.child("fault") else [
+            word.strip("'") for word in str(context.get("expected_tags", "")).split(", ")
+        ]  # fmt: skip
+        message = f"expected {_either(known)}, got {shown(context['tag'])}"
+        return finding_at(value.mark, message, fix=did_you_mean(str(context["tag"]), known))
+    if not isinstance(place.data, dict):
+        return finding_at(place.mark, f"expected a mapping, got {shown(place.plain())}")
+    wanted = "`kind:`" if "kind" in str(context.get("discriminator")) else "`fault:` or `step:`"
+    return finding_at(place.mark, f"expected the key {wanted}, found neither", fix="add it")
+
+
+def _either(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _keys(annotation: Any) -> list[str]:
+    """The keys a model knows, as YAML spells them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [field.alias or name for name, field in annotation.model_fields.items()]
+    return []
+
+
+def _model_at(model: Any, path: Path) -> Any:
+    """The annotation that governs what stands at `path` of a `model`."""
+    here: Any = model
+    for step in path:
+        here = _below(_bare(here), step)
+    return _bare(here)
+
+
+def _bare(annotation: Any) -> Any:
+    """The annotation without Annotated and without `| None`."""
+    while typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        members = [m for m in typing.get_args(annotation) if m is not type(None)]
+        if len(members) == 1:
+            return _bare(members[0])
+    return annotation
+
+
+def _below(annotation: Any, step: str | int) -> Any:
+    """One step down: a field, a mapping's values, a list's items, or the member a tag names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            if step in (field.alias, name):
+                return field.annotation
+        return None
+    members = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        if step in ENTRIES:
+            return ENTRIES[str(step)]
+        bare = [_bare(member) for member in members]
+        tagged = [m for m in bare if _tag_of(m) == step]
+        return tagged[0] if tagged else None
+    if typing.get_origin(annotation) is dict:
+        return members[1]
+    if typing.get_origin(annotation) is tuple:
+        index = step if isinstance(step, int) and len(members) > step else 0
+        return members[index]
+    return None
+
+
+def _tag_of(member: Any) -> str | None:
+    """The `kind` a story's outcome model stands for."""
+    field = getattr(member, "model_fields", {}).get("kind")
+    return typing.get_args(field.annotation)[0] if field else None
