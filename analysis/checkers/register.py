@@ -190,6 +190,7 @@ class _Namer:
         newer = blocks.roots[
             (blocks.first_end[blocks.roots] == found.superseded[block])
             & (self._versions.start[blocks.roots] > blocks.first_end[block])
+            & (self._versions.start[blocks.roots] > self._versions.start[block])
         ]
         rival = int(newer[0])
         old, new = self._first_done(block), self._first_done(rival)

@@ -151,7 +151,8 @@ def _name(
     conflict = bool((blocks.last_start[roots] > contested[roots]).any())
     if conflict or (len(replaced) and bool((versions.read_start > replaced[reads]).any())):
         first_end = blocks.first_end[roots]
-        superseded[roots] = _superseded(first_end, versions.start[roots], first_end)
+        begun = versions.start[roots]
+        superseded[roots] = _superseded(np.maximum(first_end, begun), begun, first_end)
         gone, mixed = superseded[blocks.root], contested[blocks.root]
         begun, start = latest_writer[reads], versions.read_start
         stale = ~future & (start > gone[reads]) & (begun <= gone[reads])

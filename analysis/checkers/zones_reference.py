@@ -163,7 +163,8 @@ def _judge_blocks(blocks: list[list[_Version]], note: Note) -> None:
     for number, block in enumerate(blocks):
         established = spans[number][0]
         others = [(b, *spans[i], i) for i, b in enumerate(blocks) if i != number]
-        gone = min((end for b, end, _, _ in others if b[0].start > established), default=INFINITE)
+        since = max(established, block[0].start)
+        gone = min((end for b, end, _, _ in others if b[0].start > since), default=INFINITE)
         mixed = min(
             (
                 end
@@ -179,8 +180,8 @@ def _judge_blocks(blocks: list[list[_Version]], note: Note) -> None:
             seen = [(read, begun) for read in version.reads if read.start <= replaced]
             if place and version.writer is not None and version.end >= begun:
                 seen.append((version.writer, before))
-            for operation, since in seen:
-                if operation.start > gone >= since:
+            for operation, began in seen:
+                if operation.start > gone >= began:
                     note("stale-read", operation)
-                elif operation.start > mixed >= since:
+                elif operation.start > mixed >= began:
                     note("non-linearizable", operation)

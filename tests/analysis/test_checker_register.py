@@ -95,7 +95,11 @@ def simulate(rng, *, cas, broken):
     points.sort()
     state, past, rows = None, [None], []
     for _, f, value, start, end, kind in points:
-        seen = rng.choice([*past, 99, rng.randint(1, count)]) if broken and rng.random() < 0.25 else state
+        seen = (
+            rng.choice([*past, 99, rng.randint(1, count)])
+            if broken and rng.random() < 0.25
+            else state
+        )
         lost = broken and rng.random() < 0.15
         done = kind == "ok" or (kind == "info" and rng.random() < 0.6)
         if f == "read":
