@@ -87,7 +87,7 @@ class Document:
 
 def read_document(path: Path, name: str | None = None) -> Document:
     """Read a YAML file whose top is a mapping; SpecProblems if it cannot be read as one."""
-    label = _printable(name or str(path))
+    label = _printable(name or _short(path))
     try:
         if path.is_dir():
             raise _whole(label, "expected a YAML file, got a folder", "name a file inside it")
@@ -280,6 +280,14 @@ def plain_scalar(text: str) -> Scalar:
         number.text = text
         return number
     return text
+
+
+def _short(path: Path) -> str:
+    """The path as a person would type it: relative to where they are, if it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd())) if path.is_absolute() else str(path)
+    except (ValueError, OSError):
+        return str(path)
 
 
 def _decode(raw: bytes, label: str) -> str:
