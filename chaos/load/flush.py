@@ -12,9 +12,9 @@ more than the recording. Every assignment below is atomic in Python; only their 
     current = None
 
 An operation that began before the watermark is found in flight at 2, or has been appended by then
-and is taken at 3. (Seen in both places it is written twice; the finished row wins.) The one gap is
-a client seen ARMING at 2, whose start may turn out to be before the watermark: the flush looks
-again, and if that does not help keeps the watermark it had.
+and is taken at 3; seen in both places it is taken as finished. The one gap is a client seen ARMING
+at 2, whose start may turn out to be before the watermark: the flush looks again, and if that does
+not help keeps the watermark it had.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from chaos.load.client import ARMING, ClientThread, InFlight, Row
 from chaos.record.segment import SegmentWriter
 
 LATENCY_BUCKETS_PER_DECADE = 40
+TYPE: Final = 8  # places in a row
+START_NS: Final = 10
+END_NS: Final = 11
 
 
 class Recorder:
@@ -39,6 +42,7 @@ class Recorder:
         self._clients = clients
         self._segment = segment
         self._watermark_ns = 0
+        self._taken_ns = [-1] * len(clients)  # start of the last operation taken, by client
         self._totals: Counter[str] = Counter()
         self._last_s = time.monotonic()
 
@@ -53,20 +57,26 @@ class Recorder:
         if in_flight is not None:
             self._watermark_ns = max(self._watermark_ns, now_ns)
         finished: list[Row] = []
-        for client in self._clients:
-            taken = len(client.rows)
-            finished += client.rows[:taken]
-            del client.rows[:taken]
+        for i, client in enumerate(self._clients):
+            taken = client.rows[: len(client.rows)]
+            del client.rows[: len(taken)]
+            if taken:
+                self._taken_ns[i] = taken[-1][START_NS]
+            finished += taken
         finished.sort(key=_end_ns)
-        opened = [_open_row(client, t0_ns, now_ns) for client in in_flight or ()]
+        opened = [
+            row
+            for i, (zone, current) in (in_flight or {}).items()
+            if (row := _open_row(zone, current, t0_ns, now_ns))[START_NS] > self._taken_ns[i]
+        ]
         columns = list(zip(*finished, *opened, strict=True))
         self._segment.append(columns, self._watermark_ns, closed=closed)
         return self._tick(finished)
 
-    def _in_flight(self) -> list[tuple[str, InFlight]] | None:
-        """What every client is at, with its zone; None if one would not say."""
-        found = []
-        for client in self._clients:
+    def _in_flight(self) -> dict[int, tuple[str, InFlight]] | None:
+        """What each client is at, with its zone; None if one would not say."""
+        found = {}
+        for i, client in enumerate(self._clients):
             current = client.current
             for _ in range(10):
                 if current is not ARMING:
@@ -76,11 +86,11 @@ class Recorder:
             else:
                 return None
             if current is not None:
-                found.append((client.zone, current))
+                found[i] = (client.zone, current)
         return found
 
     def _tick(self, finished: Sequence[Row]) -> dict[str, Any]:
-        counts = Counter([row[8] for row in finished])
+        counts = Counter([row[TYPE] for row in finished])
         self._totals += counts
         now_s = time.monotonic()
         seconds, self._last_s = now_s - self._last_s, now_s
@@ -90,7 +100,9 @@ class Recorder:
             "seconds": round(seconds, 4),
             "total": dict(self._totals),
             "now": dict(counts),
-            "latency": _latencies([row[11] - row[10] for row in finished if row[8] != "info"]),
+            "latency": _latencies(
+                [row[END_NS] - row[START_NS] for row in finished if row[TYPE] != "info"]
+            ),
             "connected": sum(client.connected for client in self._clients),
             "connect_errors": sum(client.connect_errors for client in connecting),
             "connect_error": connecting[-1].connect_error if connecting else "",
@@ -121,11 +133,11 @@ def quantile_ms(buckets: Counter[int], q: float) -> float | None:
 
 
 def _end_ns(row: Row) -> int:
-    return row[11]
+    return row[END_NS]
 
 
-def _open_row(found: tuple[str, InFlight], t0_ns: int, now_ns: int) -> Row:
-    zone, (operation, start, process, node) = found
+def _open_row(zone: str, current: InFlight, t0_ns: int, now_ns: int) -> Row:
+    operation, start, process, node = current
     start_ns = start - t0_ns
     return (
         process, node, zone, operation.f, operation.key, operation.value, operation.expected,

@@ -11,9 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from chaos.errors import RecordError
-from chaos.record import rundir
+from chaos.record import merge, rundir
+from chaos.record.compact import cut_of, history_segments, samples
+from chaos.record.journal import faults_from_journal
+from chaos.record.liveness import alive
 from chaos.record.schema import FAULTS, HISTORY, SAMPLES
-from chaos.record.tables import read_parquet
+from chaos.record.tables import conform, read_parquet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,27 +45,28 @@ def open_run(path: Path) -> RunData:
     """Everything in the run directory `path`; RecordError when it cannot be read as one."""
     path = Path(path).resolve()
     meta = rundir.read_run_json(path)
-    notes: list[str] = []
+    history, until_ns = _history(path, meta, HISTORY)
+    notes = _notes(path, meta, until_ns)
     return RunData(
         path=path,
         meta=meta,
-        history=read_parquet(path / rundir.HISTORY, HISTORY),
-        faults=_table_or_empty(path / rundir.FAULTS, FAULTS, notes),
-        samples=_table_or_empty(path / rundir.SAMPLES, SAMPLES, notes),
-        cut_ns=meta["cut_ns"],
+        history=history,
+        faults=_faults(path),
+        samples=_samples(path),
+        cut_ns=until_ns,
         notes=notes,
     )
 
 
 def read_history(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The history of the run directory `path`, or only some `columns` of it."""
-    if columns is None:
-        return read_parquet(Path(path) / rundir.HISTORY, HISTORY)
-    unknown = [name for name in columns if name not in HISTORY.names]
+    path = Path(path)
+    names = list(HISTORY.names if columns is None else columns)
+    unknown = [name for name in names if name not in HISTORY.names]
     if unknown:
         raise RecordError(f"no column {unknown[0]!r}; they are {', '.join(HISTORY.names)}")
-    schema = pa.schema([HISTORY.field(name) for name in columns])
-    return read_parquet(Path(path) / rundir.HISTORY, schema)
+    schema = pa.schema([HISTORY.field(name) for name in names])
+    return _history(path, rundir.read_run_json(path), schema)[0]
 
 
 def run_summary(path: Path) -> RunSummary:
@@ -97,8 +101,50 @@ def _age(folder: Path) -> tuple[str, str]:
     return (stamp.group() if stamp else "", str(folder))
 
 
-def _table_or_empty(path: Path, schema: pa.Schema, notes: list[str]) -> pa.Table:
-    if path.exists():
-        return read_parquet(path, schema)
-    notes.append(f"there is no {path.name}")
-    return schema.empty_table()
+def _history(path: Path, meta: dict[str, Any], schema: pa.Schema) -> tuple[pa.Table, int | None]:
+    """The columns of `schema`, from Parquet or else from the segments; and where they are cut."""
+    if (path / rundir.HISTORY).exists():
+        return read_parquet(path / rundir.HISTORY, schema), cut_of(meta)
+    segments = history_segments(path, meta)
+    if not segments and meta["state"] != "running":
+        raise RecordError(
+            f"{path} holds no operations: neither {rundir.HISTORY} nor {rundir.SEGMENTS}/",
+            fix="copy the whole run directory",
+        )
+    scans = [merge.scan(segment) for segment in segments]
+    table = pa.Table.from_batches(merge.merged(scans), schema=merge.ROWS)
+    return conform(table, schema, str(path / rundir.SEGMENTS)), merge.cut_ns(scans)
+
+
+def _faults(path: Path) -> pa.Table:
+    if (path / rundir.FAULTS).exists():
+        return read_parquet(path / rundir.FAULTS, FAULTS)
+    return faults_from_journal(path / rundir.JOURNAL)
+
+
+def _samples(path: Path) -> pa.Table:
+    if (path / rundir.SAMPLES).exists():
+        return read_parquet(path / rundir.SAMPLES, SAMPLES)
+    table = pa.Table.from_batches(samples(path), schema=SAMPLES)
+    return conform(table, SAMPLES, str(path / rundir.SEGMENTS))
+
+
+def _notes(path: Path, meta: dict[str, Any], until_ns: int | None) -> list[str]:
+    notes = []
+    if meta["state"] == "running":
+        still = alive(meta["controller"])
+        notes.append("the run is still going on" if still else "the run's process ended early")
+    elif meta["state"] != "done":
+        notes.append(f"the run {meta['state']}" + (f": {meta['reason']}" if meta["reason"] else ""))
+    if until_ns is not None:
+        notes.append(
+            f"the record is complete until {until_ns / 1e9:.3f} s; operations begun later are "
+            "left out, and those unanswered by then may have happened"
+        )
+    if not (path / rundir.HISTORY).exists():
+        notes += [
+            f"{segment.name} is missing"
+            for segment in history_segments(path, meta)
+            if not segment.exists()
+        ]
+    return notes

@@ -59,12 +59,26 @@ STATES = ("running", "done", "interrupted", "failed")
 def write_json(path: Path, data: Any) -> None:
     """Replace `path` by `data` as JSON, all or nothing, and on disk when this returns."""
     temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w", encoding="utf-8") as out:
-        json.dump(data, out, indent=1, ensure_ascii=False)
-        out.write("\n")
-        out.flush()
-        os.fsync(out.fileno())
+    try:
+        with temporary.open("w", encoding="utf-8") as out:
+            json.dump(data, out, indent=1, ensure_ascii=False)
+            out.write("\n")
+        replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Make the written file `temporary` the file `path`, and both of this on disk."""
+    with temporary.open("rb+") as written:
+        os.fsync(written.fileno())
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import pyarrow as pa
 from chaos.errors import RecordError
 
 FSYNC_S = 1.0
+TIME_NS_MAX = 2**62
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -127,8 +128,9 @@ def _next(stream: Any) -> Batch | None:
     try:
         rows, about = stream.read_next_batch_with_custom_metadata()
         rows.validate(full=True)
-        return Batch(
-            rows=rows, watermark_ns=int(about[b"watermark_ns"]), closed=about.get(b"closed") == b"1"
-        )
+        watermark_ns = int(about[b"watermark_ns"])
+        if not 0 <= watermark_ns < TIME_NS_MAX:
+            return None
+        return Batch(rows=rows, watermark_ns=watermark_ns, closed=about.get(b"closed") == b"1")
     except (StopIteration, pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         return None

@@ -6,7 +6,6 @@ words and the number of rows are checked before anybody computes with them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chaos.errors import RecordError
+from chaos.record import rundir
 from chaos.record.schema import FAULTS, HISTORY, SAMPLES
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
@@ -23,8 +23,9 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 ROWS_MAX = 500_000_000
 UNCOMPRESSED_BYTES_MAX = 64 << 30
 
+REQUIRED_HISTORY = ("process", "node", "zone", "f", "type", "start_ns", "end_ns")
 _REQUIRED = {
-    HISTORY: ("process", "node", "zone", "f", "type", "start_ns", "end_ns"),
+    HISTORY: REQUIRED_HISTORY,
     SAMPLES: ("t_ns", "node"),
     FAULTS: ("id", "kind", "fault"),
 }
@@ -135,7 +136,9 @@ def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Replace `path` by `table`, all or nothing, and on disk when this returns."""
     temporary = path.with_name(f".{path.name}.new")
-    pq.write_table(table, temporary, compression="zstd")
-    with temporary.open("rb+") as out:
-        os.fsync(out.fileno())
-    temporary.replace(path)
+    try:
+        pq.write_table(table, temporary, compression="zstd")
+        rundir.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
