@@ -17,7 +17,7 @@ from chaos.spec.checks import Complaint, check_experiment, check_topology
 from chaos.spec.experiment import Experiment
 from chaos.spec.load import Document, Value, parse_document, read_document
 from chaos.spec.messages import at, read_as
-from chaos.spec.problems import Finding, SpecProblems, finding_at
+from chaos.spec.problems import OPTION, Finding, SpecProblems, finding_at
 from chaos.spec.story import Story
 from chaos.spec.topology import Topology
 from chaos.units import shown
@@ -175,7 +175,7 @@ Change = tuple[list[str], Value]
 
 def _split_set(text: str) -> Change:
     """`a.b=value` → (["a", "b"], value), the value read as YAML; errors show the option."""
-    label = f"--set {text}"
+    label = f"{OPTION}{text}"
     path, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", path):
         raise SpecError(

@@ -137,7 +137,7 @@ def parse_document(text: str, label: str) -> Document:
         # PyYAML lets chr() and int() fail on hostile escapes and directives.
         raise _whole(label, f"is not YAML: {_printable(str(error))[:200]}") from None
     if top is None:
-        raise _whole(label, "expected a mapping, got an empty file", "see `aftershock list`")
+        raise _whole(label, "expected a mapping, got an empty file", "start from a shipped one")
     builder = _Builder(label=label, lines=lines)
     root = builder.value(top, None)
     return Document(path=label, root=root, findings=builder.findings)
@@ -315,6 +315,8 @@ _PLAINER = (
      "quote the text, or start a new line"),
     ("but found another document", "expected one document, found a second after `---`",
      "keep one per file"),
+    ("but got '<stream end>'", "a bracket that is opened here is never closed", "close it"),
+    ("found unexpected end of stream", "a quote that is opened here is never closed", "close it"),
     ("found undefined alias", "an alias `*name` without its `&name`", "write the value out"),
     ("found duplicate anchor", "the same `&name` stands here twice", "write the values out"),
     ("expected <block end>", "this line's indentation fits no line above it", "align it"),
@@ -329,6 +331,8 @@ def _syntax_error(error: yaml.MarkedYAMLError, label: str, lines: list[str]) -> 
     for part, words, remedy in _PLAINER:
         if part in f"{said} {error.context or ''}":
             message, fix = words, remedy
+            if "opened here" in words:
+                place = error.context_mark or place
             break
     if place is None:
         return _whole(label, message, fix)

@@ -26,7 +26,11 @@ def read_as(model: type[M], document: Document) -> M:
     try:
         result = model.model_validate(document.root.plain())
     except ValidationError as error:
-        findings += [_finding(model, document.root, each) for each in error.errors()]
+        errors = error.errors()
+        findings += [
+            _finding(model, document.root, each) for each in errors if each["type"] != "missing"
+        ]
+        findings += _missing(document.root, [e["loc"] for e in errors if e["type"] == "missing"])
     if findings:
         raise SpecProblems(sorted(findings, key=lambda f: (f.line, f.column)))
     return result
@@ -70,8 +74,6 @@ def _finding(model: type[BaseModel], root: Value, error: ErrorDetails) -> Findin
             f"unknown key {shown(word)}; expected one of {', '.join(known)}",
             fix=did_you_mean(word, known),
         )
-    if kind == "missing":
-        return _missing(place, path)
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return _untagged(place, kind, context)
     if kind == "value_error":
@@ -87,7 +89,19 @@ def _finding(model: type[BaseModel], root: Value, error: ErrorDetails) -> Findin
         keys = ", ".join(_keys(_model_at(model, path)))
         message = f"expected a mapping with the keys {keys}, got {shown(got)}"
         return finding_at(place.mark, message)
-    return finding_at(place.mark, _expectation(kind, context, got, error["msg"]))
+    message = _expectation(kind, context, got, error["msg"])
+    return finding_at(place.mark, message, fix=_respelled(kind, got))
+
+
+def _respelled(kind: str, got: Any) -> str:
+    """What a person who typed a word of YAML 1.1 most likely meant."""
+    word = got.lower() if isinstance(got, str) else ""
+    if kind == "bool_type" and word in ("yes", "on", "y", "true", "no", "off", "n", "false"):
+        return f"write {'true' if word in ('yes', 'on', 'y', 'true') else 'false'}"
+    if kind in ("int_type", "float_type"):
+        digits = word.replace("_", "").replace(",", "").lstrip("0")
+        return f"write {digits}" if digits.isdecimal() and digits.isascii() else ""
+    return ""
 
 
 def _expectation(kind: str, context: dict[str, Any], got: Any, said: str) -> str:
@@ -105,11 +119,22 @@ def _expectation(kind: str, context: dict[str, Any], got: Any, said: str) -> str
     return f"{said}, got {shown(got)}"
 
 
-def _missing(place: Value, path: Path) -> Finding:
-    if isinstance(path[-1], int):
-        return finding_at(place.mark, f"expected {path[-1] + 1} or more items, got {path[-1]}")
-    holder = place.key or place.mark
-    return finding_at(holder, f"expected the key `{path[-1]}`, found none", fix="add it")
+def _missing(root: Value, paths: Sequence[Path]) -> list[Finding]:
+    """Keys and items that should be there: one finding for each place that lacks some."""
+    lacking: dict[Path, list[str | int]] = {}
+    for path in paths:
+        lacking.setdefault(path[:-1], []).append(path[-1])
+    found = []
+    for path, names in lacking.items():
+        place = at(root, path)
+        if isinstance(names[0], int):
+            message = f"expected {int(names[-1]) + 1} items, got {names[0]}"
+            found.append(finding_at(place.mark, message))
+            continue
+        keys = ", ".join(f"`{name}`" for name in names)
+        message = f"expected the key{'s' if len(names) > 1 else ''} {keys}, found none"
+        found.append(finding_at(place.key or place.mark, message, fix="add it"))
+    return found
 
 
 def _untagged(place: Value, kind: str, context: dict[str, Any]) -> Finding:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from chaos.errors import SpecError
 
+OPTION = "--set "  # what the path of a Mark begins with when the text is an option's value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
@@ -32,8 +34,9 @@ class Finding:
     excerpt: str = ""  # the source line with a caret below it
 
     def where(self) -> str:
-        """`file:line:col`, or the file alone."""
-        return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        """`file:line:col`; the file or the `--set` option alone where that says it all."""
+        alone = not self.line or self.path.startswith(OPTION)
+        return self.path if alone else f"{self.path}:{self.line}:{self.column}"
 
     def render(self) -> str:
         """`file:line:col: message`, the line with a caret, and what to do."""
