@@ -144,10 +144,17 @@ def _pull_events(
         timeout=deadline_s,
     ) as response:
         if response.status_code >= 400:
-            raise _not_pulled(reference, response.text.strip()[:500])
+            raise _not_pulled(reference, _message(response.text))
         for line in response.iter_lines():
             if line.strip():
                 yield json.loads(line)
+
+
+def _message(text: str) -> str:
+    """An engine's refusal without its JSON."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(text)["message"])
+    return text.strip()[:500]
 
 
 def _not_pulled(reference: str, why: str) -> ImageError:
@@ -309,39 +316,38 @@ def _slim(root: Path) -> None:
 
 def _import(client: docker.DockerClient, root: Path) -> str:
     repository, tag = BASE.split(":")
-    with tempfile.TemporaryFile(dir=root.parent) as archive:
-        packed = subprocess.run(
-            [
-                "tar",
-                "--sort=name",
-                "--mtime=@0",
-                "--numeric-owner",
-                "--one-file-system",
-                "-C",
-                str(root),
-                "-c",
-                ".",
-            ],
-            stdout=archive,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if packed.returncode != 0:
-            if disk_is_full(packed.stderr):
-                raise _no_room(root.parent)
-            raise ImageError(f"packing {BASE} failed", detail=packed.stderr[-2000:])
-        archive.seek(0)
-        try:
-            with engine_errors(f"importing {BASE}"):
-                client.api.import_image_from_stream(
-                    archive, repository=repository, tag=tag, changes=['CMD ["bash"]']
-                )
-                return str(client.images.get(BASE).id)
-        except EngineError as error:
-            if disk_is_full(error.what):
-                raise full_disk(client, f"importing {BASE}", error.detail) from None
-            raise
+    archive = root.parent / "base.tar"
+    packed = subprocess.run(
+        [
+            "tar",
+            "--sort=name",
+            "--mtime=@0",
+            "--numeric-owner",
+            "--one-file-system",
+            "-C",
+            str(root),
+            "-cf",
+            str(archive),
+            ".",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if packed.returncode != 0:
+        if disk_is_full(packed.stderr):
+            raise _no_room(root.parent)
+        raise ImageError(f"packing {BASE} failed", detail=packed.stderr[-2000:])
+    try:
+        with engine_errors(f"importing {BASE}"):
+            client.api.import_image(
+                src=str(archive), repository=repository, tag=tag, changes=['CMD ["bash"]']
+            )
+            return str(client.images.get(BASE).id)
+    except EngineError as error:
+        if disk_is_full(error.what):
+            raise full_disk(client, f"importing {BASE}", error.detail) from None
+        raise
 
 
 def disk_is_full(text: str) -> bool:
@@ -363,7 +369,7 @@ def full_disk(client: docker.DockerClient, doing: str, detail: str) -> ImageErro
 
 def _no_room(place: Path) -> ImageError:
     return ImageError(
-        f"the disk is full: {BASE} needs about 400 MB under {place.parent}",
+        f"the disk is full: {BASE} needs about 600 MB under {place.parent}",
         fix="free space there, then try again",
     )
 
