@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.errors import AftershockError
-from chaos.systems.base import ErrorRule, Node, NotConnected
+from chaos.errors import AftershockError, ClusterError
+from chaos.systems.base import Cluster, ErrorRule, Node, NotConnected
 from chaos.units import parse_duration_ns
 
 INTEGER = r"[0-9]{1,12}"
 YES_NO = r"yes|no"
 ON_OFF = r"on|off"
+TRUE_FALSE = r"true|false"
 DURATION = "duration"  # not a pattern: checked by chaos.units
 
 
@@ -41,8 +43,8 @@ class Setting:
 def text(value: Any, values: str = YES_NO) -> str:
     """A setting as the database's configuration spells it; a YAML truth value as its own words."""
     if isinstance(value, bool):
-        yes, no = ("on", "off") if "on|off" in values else ("yes", "no")
-        return yes if value else no
+        words = next((w for w in (ON_OFF, TRUE_FALSE, YES_NO) if w in values), YES_NO)
+        return words.split("|")[0 if value else 1]
     return str(value)
 
 
@@ -82,6 +84,24 @@ def role_problems(nodes: Sequence[Node]) -> Iterable[str]:
     for node in nodes:
         if node.role not in (None, "primary", "replica"):
             yield f"nodes.{node.name}.role: expected primary or replica, got {node.role!r}"
+
+
+def operator_step(
+    run: Callable[[Cluster, str], None], failures: tuple[type[Exception], ...]
+) -> Callable[[Cluster, str], None]:
+    """`run` with the driver's own errors (`failures`) said as a ClusterError."""
+
+    @functools.wraps(run)
+    def step(cluster: Cluster, node: str) -> None:
+        try:
+            run(cluster, node)
+        except failures as error:
+            name = run.__name__.lstrip("_")
+            raise ClusterError(
+                f"{name} {node} failed: {type(error).__name__}: {str(error).strip()[:300]}"
+            ) from error
+
+    return step
 
 
 NOT_CONNECTED = (

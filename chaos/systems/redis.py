@@ -18,7 +18,7 @@ import redis
 from redis.exceptions import RedisError, ResponseError, TimeoutError
 
 from chaos.errors import ClusterError
-from chaos.systems._common import problems, role_problems
+from chaos.systems._common import operator_step, problems, role_problems
 from chaos.systems._redis_client import (
     ERRORS,
     MASTER_NAME,
@@ -42,6 +42,7 @@ from chaos.systems.base import (
 )
 
 ADMIN_TIMEOUT_S = 2.0
+FAILURES = (RedisError,)
 
 
 def _role(cluster: Cluster, node: str) -> Any:
@@ -210,8 +211,14 @@ def _rejoin(cluster: Cluster, node: str) -> None:
 
 
 STEPS: Mapping[str, Step] = {
-    "promote": Step(about="fail over to this node through its own Sentinel", run=_promote),
-    "rejoin": Step(about="make this node a replica of the present primary", run=_rejoin),
+    "promote": Step(
+        about="fail over to this node through its own Sentinel",
+        run=operator_step(_promote, FAILURES),
+    ),
+    "rejoin": Step(
+        about="make this node a replica of the present primary",
+        run=operator_step(_rejoin, FAILURES),
+    ),
 }
 
 
