@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analysis.checkers import register
+from analysis.checkers import set as set_checker
 from analysis.checkers.base import CheckResult, Context, Verdict
 from analysis.history import History, read_history
 from chaos.record.schema import HISTORY
@@ -122,6 +123,10 @@ def run() -> list[dict[str, Any]]:
         history = read_history(register_history(OPERATIONS, keys, swaps=swaps))
         what = f"register: 1M operations, {keys} key(s), {'with' if swaps else 'no'} cas"
         rows.append(_row(what, _checked(history, register.check), "2"))
+    history = read_history(set_history(OPERATIONS))
+    rows.append(
+        _row("set: 1M adds, 8 final reads of them all", _checked(history, set_checker.check), "0.5")
+    )
     return rows
 
 
