@@ -315,7 +315,7 @@ def _slim(root: Path) -> None:
 
 
 def _import(client: docker.DockerClient, root: Path) -> str:
-    repository, tag = BASE.split(":")
+    repository, _, tag = BASE.rpartition(":")
     archive = root.parent / "base.tar"
     packed = subprocess.run(
         [

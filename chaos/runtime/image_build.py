@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import certifi
 import docker
 import requests
+import urllib3
 from docker.errors import APIError, ImageNotFound
 
 from chaos.errors import EngineError, ImageError
@@ -197,7 +198,7 @@ def _run(
                 raise _failed(client, name, str(event["error"]), last)
     except APIError as error:
         raise _failed(client, name, error.explanation or str(error), last) from None
-    except requests.exceptions.RequestException as error:
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         raise EngineError(
             f"the container engine stopped answering while building the image {name}",
             fix="start the engine again; images already built are kept",
