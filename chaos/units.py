@@ -34,7 +34,7 @@ _SIZE_BYTES = {
 }
 _RATE_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
-_NUMBER = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(.{0,20})", re.ASCII | re.DOTALL)
+_NUMBER = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?(.{0,20})", re.ASCII | re.DOTALL)
 _LIMIT = 2**62  # fits a signed 64-bit column with room to add two of them
 
 DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(ns|us|µs|μs|ms|s|m|h)$"

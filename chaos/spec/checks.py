@@ -6,7 +6,6 @@ Each check yields a `Complaint`: where in the file, what, and what to do. The ca
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -117,34 +116,39 @@ def _nodes(topology: Topology) -> Iterator[Complaint]:
 
 
 def _links(topology: Topology) -> Iterator[Complaint]:
-    zones, regions = topology.zones(), list(topology.regions)
-    seen: Counter[tuple[str, str]] = Counter()
+    places = [*topology.regions, *topology.zones()]
+    ways: set[tuple[str, str]] = set()
     for index, link in enumerate(topology.links):
         path: Path = ("links", index, "between")
-        one, other = link.between
-        for end, place in enumerate(link.between):
-            if place not in zones and place not in regions:
-                yield unknown("zone or region", place, [*regions, *zones], (*path, end))
-        if one == other:
-            yield Complaint(path=path, message=f"a link from `{one}` to itself")
-        elif other in _zones_in(topology, one) or one in _zones_in(topology, other):
-            yield Complaint(
-                path=path, message="a link between a region and its own zone leads back into itself"
-            )
-        elif (one in zones) != (other in zones):
-            yield Complaint(path=path, message="expected two regions or two zones, got one of each")
+        strangers = [end for end in (0, 1) if link.between[end] not in places]
+        for end in strangers:
+            yield unknown("zone or region", link.between[end], places, (*path, end))
         if link.from_ is not None and link.from_ not in link.between:
             yield unknown("end of this link", link.from_, link.between, ("links", index, "from"))
-        for way in [(one, other), (other, one)]:
-            seen[way] += link.from_ in (None, way[0])
-        if link.from_ in (None, one, other) and max(seen[one, other], seen[other, one]) > 1:
-            message = f"the link between `{one}` and `{other}` is given twice"
-            yield Complaint(path=path, message=message)
-            seen[one, other] = seen[other, one] = 1
+        elif not strangers:
+            wrong = _link_between(topology, *link.between)
+            one, other = link.between
+            own = {way for way in ((one, other), (other, one)) if link.from_ in (None, way[0])}
+            if not wrong and own & ways:
+                wrong = f"the link between `{one}` and `{other}` is given twice"
+            if wrong:
+                yield Complaint(path=path, message=wrong)
+            ways |= own
     if topology.links:
         yield Complaint(
             path=("links",), message="link delays are not applied yet", key=True, note=True
         )
+
+
+def _link_between(topology: Topology, one: str, other: str) -> str:
+    """What is wrong with a link between two known places; "" if nothing is."""
+    if one == other:
+        return f"a link from `{one}` to itself"
+    if other in _zones_in(topology, one) or one in _zones_in(topology, other):
+        return "a link between a region and its own zone leads back into itself"
+    if (one in topology.regions) != (other in topology.regions):
+        return "expected two regions or two zones, got one of each"
+    return ""
 
 
 def _zones_in(topology: Topology, place: str) -> Sequence[str]:

@@ -74,7 +74,7 @@ def finding_at(mark: Mark, message: str, *, fix: str = "", severity: str = "erro
         message=message,
         fix=fix,
         severity=severity,
-        excerpt=_excerpt(mark),
+        excerpt="" if mark.path.startswith(OPTION) else _excerpt(mark),
     )
 
 
