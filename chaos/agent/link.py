@@ -66,6 +66,11 @@ class AgentLink:
         """Ask and wait. FaultError when the agent refuses, is gone, or is silent too long."""
         return wait(self.send(do, **arguments), self.node, do, deadline_s)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the line is dead: hung up, or the agent or the engine ended."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """Hang up: the agent reads end-of-file and heals."""
         self._closed.set()

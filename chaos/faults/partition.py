@@ -39,7 +39,7 @@ class Partition:
         self.id = id
         self._entry = entry
         self._cuts: list[Pair] = []
-        self._client_cuts: list[Link] = []
+        self._client_cuts: dict[str, list[Link]] = {}  # Toxiproxy's stream → links to cut
         self._injected_ns = 0
         self._healed_ns = 0
 
@@ -59,17 +59,28 @@ class Partition:
             raise FaultError(
                 f"{self.id}: a partition needs nodes on both sides, got {left} | {right}"
             )
-        forward = list(product(left_nodes, right_nodes))
-        backward = [(b, a) for a, b in forward]
-        ways = self._entry.ways
-        self._cuts = (forward if "forward" in ways else []) + (
-            backward if "backward" in ways else []
-        )
+        ways = self._ways()
         links = scene.cluster.links
-        self._client_cuts = [
-            *links.matching(left_zones, right_nodes), *links.matching(right_zones, left_nodes)
-        ]
+        out, back = links.matching(left_zones, right_nodes), links.matching(right_zones, left_nodes)
+        self._cuts, self._client_cuts = [], {"upstream": [], "downstream": []}
+        if "forward" in ways:  # what the left side sends: requests of its clients, and its answers
+            self._cuts += product(left_nodes, right_nodes)
+            self._client_cuts["upstream"] += out
+            self._client_cuts["downstream"] += back
+        if "backward" in ways:
+            self._cuts += product(right_nodes, left_nodes)
+            self._client_cuts["upstream"] += back
+            self._client_cuts["downstream"] += out
         return [*left, "|", *right]
+
+    def _ways(self) -> set[str]:
+        """Which directions are cut, seen from the first (or isolated) side."""
+        if not self._entry.one_way:
+            return {"forward", "backward"}
+        return {"backward"} if self._entry.direction == "in" else {"forward"}
+
+    def _cut_links(self) -> list[Link]:
+        return sorted({link for links in self._client_cuts.values() for link in links})
 
     def _sides(self, scene: Scene) -> tuple[list[str], list[str]]:
         entry, nodes, roles = self._entry, scene.cluster.nodes, scene.roles()
@@ -119,18 +130,20 @@ class Partition:
         for sender, receiver in self._cuts:
             sources.setdefault(receiver, []).append(addresses[sender])
         with ThreadPoolExecutor(1) as pool:
-            clients = pool.submit(
-                scene.cluster.links.add_toxic, self._client_cuts, self.id, "timeout", {"timeout": 0}
-            )
+            clients = pool.submit(self._cut_clients, scene)
             ask_all(scene.cluster.agents(), {
                 receiver: ("block", {"fault": self.id, "sources": from_})
                 for receiver, from_ in sources.items()
             })
             clients.result()
 
+    def _cut_clients(self, scene: Scene) -> None:
+        for stream, links in self._client_cuts.items():
+            scene.cluster.links.add_toxic(links, self.id, "timeout", {"timeout": 0}, [stream])
+
     def probe(self, scene: Scene) -> Probe:
         """Each direction: did beacons stop, and when was the last one heard?"""
-        silent = _react_all(scene, self._client_cuts)
+        silent = _react_all(scene, self._cut_links())
         arrivals = self._arrivals(scene, self._injected_ns - int(LEAD_S * 1e9))
         end = time.monotonic_ns() - int(QUIET_S * 1e9)
         leaking = [p for p, times in arrivals.items() if any(t > end for t in times)]
@@ -159,7 +172,7 @@ class Partition:
     def _requested(self) -> dict[str, Any]:
         return {
             "cut": [_arrow(p) for p in self._cuts],
-            "client_links_cut": len(self._client_cuts),
+            "client_links_cut": len(self._cut_links()),
         }
 
     def heal(self, scene: Scene) -> None:
@@ -168,13 +181,14 @@ class Partition:
         agents = scene.cluster.agents()
         receivers = {receiver for _, receiver in self._cuts}
         futures = {n: agents[n].send("unblock", fault=self.id) for n in receivers}
-        scene.cluster.links.remove_toxic(self._client_cuts, self.id)
+        for stream, links in self._client_cuts.items():
+            scene.cluster.links.remove_toxic(links, self.id, [stream])
         for future in futures.values():
             future.result(5.0)
 
     def probe_heal(self, scene: Scene) -> Probe:
         """Each direction: when did the first beacon come again?"""
-        reactions = _react_all(scene, self._client_cuts)
+        reactions = _react_all(scene, self._cut_links())
         arrivals = self._arrivals(scene, self._healed_ns)
         still = [p for p, times in arrivals.items() if not times]
         mute = [link.name for link, r in reactions.items() if r.kind == "silent"]

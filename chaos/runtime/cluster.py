@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,6 @@ import docker
 
 from chaos.agent.link import AgentLink
 from chaos.errors import AftershockError, ClusterError
-from chaos.runtime import docker as engine_api
 from chaos.runtime.docker import (
     LABEL_OWNER,
     LABEL_PART,
@@ -21,11 +21,13 @@ from chaos.runtime.docker import (
     create_network,
     engine_errors,
     reaches_directly,
+    remove_run,
 )
 from chaos.runtime.pod import LOG_OPTIONS, Pod
 from chaos.runtime.toxiproxy import API_PORT, FIRST_PORT, Link, Links
 from chaos.systems.base import Address, Node, System
 
+LABEL_SPEC = "aftershock.spec"
 OBSERVER = "observer"  # the controller's own client zone; no fault ever touches its links
 FIRST_HOST = 10  # the first node's last octet; .2 is Toxiproxy
 
@@ -64,14 +66,10 @@ class RunningCluster:
         self.hello: dict[str, dict[str, Any]] = {}
 
     def up(self, say: Callable[[str], None] = lambda _: None) -> None:
-        """Start everything and form the cluster. On any error what was started is removed."""
-        try:
-            self._start()
-            say("forming the cluster")
-            self._plan.system.form(self)
-        except BaseException:
-            self.down()
-            raise
+        """Start everything and form the cluster. Whatever happens, `down` removes it."""
+        self._start()
+        say("forming the cluster")
+        self._plan.system.form(self)
 
     def _start(self) -> None:
         plan = self._plan
@@ -113,7 +111,7 @@ class RunningCluster:
             made = api.create_container(
                 self._plan.images["toxiproxy"], ["-host", "0.0.0.0"],
                 name=f"{self._prefix}-toxiproxy", hostname="toxiproxy",
-                labels={**self._labels, LABEL_PART: "toxiproxy"},
+                labels={**self._labels, LABEL_PART: "toxiproxy", LABEL_SPEC: self._spec(upstreams)},
                 ports=None if direct else ports,
                 host_config=api.create_host_config(
                     log_config=LOG_OPTIONS,
@@ -125,24 +123,35 @@ class RunningCluster:
             )
             self._toxiproxy = self._client.containers.get(made["Id"])
             self._toxiproxy.start()
-            where = {port: (address, port) for port in ports}
-            if not direct:
-                self._toxiproxy.reload()
-                published = self._toxiproxy.attrs["NetworkSettings"]["Ports"]
-                where = {p: ("127.0.0.1", int(published[f"{p}/tcp"][0]["HostPort"])) for p in ports}
-        self.links = Links(*where[API_PORT])
+            self._toxiproxy.reload()
+        self._link_addresses = link_addresses(self._toxiproxy, upstreams)
+        self.links = Links(*dial(self._toxiproxy, API_PORT))
         self.links.wait_ready()
         self.links.create(upstreams)
-        self._link_addresses = {
-            link: where[FIRST_PORT + k] for k, link in enumerate(upstreams)
-        }
 
-    def down(self) -> dict[str, int]:
-        """Hang up and remove everything of this run; how many of each kind went."""
+    def _spec(self, links: Iterable[Link]) -> str:
+        """What `attached.py` needs to know this cluster again, as a label."""
+        return json.dumps({
+            "system": self._plan.system.name, "settings": dict(self.settings),
+            "nodes": [[n.name, n.zone, n.role, n.address] for n in self.nodes],
+            "links": [[link.zone, link.node, link.port] for link in links],
+        })
+
+    def hang_up(self) -> None:
+        """Leave the agents to themselves: they heal, and keep the pods."""
         for pod in self.pods.values():
             if hasattr(pod, "link"):
                 pod.link.close()
-        return engine_api.remove_run(self._client, self._plan.run_id)
+
+    def down(self) -> dict[str, int]:
+        """Hang up and remove everything of this run; how many of each kind went."""
+        self.hang_up()
+        return remove_run(self._client, self._plan.run_id)
+
+    def lost(self) -> str:
+        """Why the cluster can no longer be controlled; "" while it can."""
+        gone = [name for name, pod in self.pods.items() if pod.link.closed]
+        return f"the agents of {', '.join(gone)} are gone" if gone else ""
 
     def agents(self) -> dict[str, AgentLink]:
         """The lines to the agents, by node."""
@@ -230,3 +239,16 @@ class RunningCluster:
         """Names of the nodes in any of `zones`."""
         wanted = set(zones)
         return [node.name for node in self.nodes if node.zone in wanted]
+
+
+def dial(container: Any, port: int) -> Address:
+    """Where this host reaches `port` of a container: published on loopback, or its own address."""
+    networks = container.attrs["NetworkSettings"]
+    if published := (networks["Ports"] or {}).get(f"{port}/tcp"):
+        return "127.0.0.1", int(published[0]["HostPort"])
+    return next(iter(networks["Networks"].values()))["IPAddress"], port
+
+
+def link_addresses(toxiproxy: Any, links: Iterable[Link]) -> dict[Link, Address]:
+    """Where each link listens; they were made in this order."""
+    return {link: dial(toxiproxy, FIRST_PORT + k) for k, link in enumerate(links)}

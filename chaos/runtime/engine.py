@@ -103,6 +103,11 @@ def ensure(say: Say) -> Engine:
         if place.named or refusal.kind in ("old", "denied"):
             raise _explained(place, refusal)
     daemon.start(say, answers=lambda: _answers(ROOTFUL))
+    return require()
+
+
+def require() -> Engine:
+    """An engine that answers; nothing is installed or started. EngineError says what to do."""
     engine, refused = _look()
     if engine is None:
         raise _explained(*refused[0])

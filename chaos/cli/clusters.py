@@ -1,0 +1,145 @@
+"""Commands about running topologies: up, ps, logs, exec, down."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chaos.cli.console import image_progress, out, print_json, say, table
+from chaos.cli.machine import Json, connect
+from chaos.cli.runs import remove_leftovers
+
+if TYPE_CHECKING:
+    from chaos.runtime.attached import AttachedCluster
+
+Topology = Annotated[
+    str | None, typer.Option("--topology", "-t", help="Which, if several run (or a run's id).")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    for command in (up, ps, logs, down):
+        app.command(command.__name__)(command)
+    app.command("exec", context_settings={"ignore_unknown_options": True})(execute)
+
+
+def up(
+    topology: Annotated[str, typer.Argument(help="A shipped topology's name, or a file.")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="path=value")] = None,
+) -> None:
+    """Start a topology and leave it running, without clients or faults."""
+    import secrets
+
+    from chaos.registry import SYSTEMS
+    from chaos.runner import images_for
+    from chaos.runtime.cluster import Plan, RunningCluster
+    from chaos.runtime.docker import KEEP
+    from chaos.spec.files import load_topology
+
+    spec = load_topology(topology, set_ or ()).topology
+    client = connect(start=True)
+    remove_leftovers(client)
+    system = SYSTEMS.get(spec.system)
+    images = images_for(system, spec.image, client, image_progress)
+    run_id = secrets.token_hex(4)
+    cluster = RunningCluster(client, Plan(
+        run_id=run_id, topology=spec.name, system=system, settings=spec.settings,
+        client_zones=list(spec.clients), images=images, owner=KEEP,
+        nodes=[(name, node.zone, node.role) for name, node in spec.nodes.items()],
+    ))
+    started = time.monotonic()
+    try:
+        cluster.up(say)
+    except BaseException:
+        cluster.down()
+        raise
+    cluster.hang_up()
+    out.print(f"{spec.name} is up after {time.monotonic() - started:.1f} s (run {run_id})")
+    _print_states([c for c in _attached(client) if c.run == run_id])
+    out.print("next: aftershock exec n1 -- …   aftershock logs n1   aftershock down")
+
+
+def ps(json: Json = False) -> None:
+    """Show the nodes of every running topology: zone, role as it claims, address, ready."""
+    _print_states(_attached(connect()), json)
+
+
+def logs(
+    node: Annotated[str, typer.Argument()],
+    topology: Topology = None,
+    tail: Annotated[int, typer.Option(help="How many lines; 0 for all.")] = 100,
+) -> None:
+    """Print what a node's database has written."""
+    from chaos.runtime.attached import pick
+    from chaos.runtime.docker import engine_errors
+
+    containers = pick(_attached(connect()), topology).containers(node)
+    for container in containers:
+        if len(containers) > 1:
+            out.print(f"==> {container.name} <==", markup=False)
+        with engine_errors(f"reading the log of {container.name}"):
+            text = container.logs(tail=tail or "all").decode(errors="replace")
+        out.print(text, markup=False, end="")
+
+
+def execute(
+    node: Annotated[str, typer.Argument()],
+    command: Annotated[list[str], typer.Argument(help="After --: what to run.")],
+    topology: Topology = None,
+) -> None:
+    """Run a command in a node's database container."""
+    from chaos.runtime.attached import pick
+    from chaos.runtime.docker import engine_errors
+
+    container = pick(_attached(connect()), topology).containers(node)[0]
+    with engine_errors(f"running {command[0]} on {node}"):
+        code, output = container.exec_run(command)
+    out.print(output.decode(errors="replace"), markup=False, end="")
+    raise typer.Exit(code)
+
+
+def down(
+    topology: Topology = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Everything of Aftershock, runs in progress too.")
+    ] = False,
+) -> None:
+    """Remove a running topology, or with --all every container, network and volume of ours."""
+    from chaos.runtime import docker
+    from chaos.runtime.attached import pick
+
+    client = connect()
+    if all_:
+        doomed = list(docker.runs(client))
+    elif topology is None and not _attached(client):
+        doomed = list(docker.leftovers(client))
+    else:
+        doomed = [pick(_attached(client), topology).run]
+    total: dict[str, int] = {"containers": 0, "networks": 0, "volumes": 0}
+    for run_id in doomed:
+        for kind, count in docker.remove_run(client, run_id).items():
+            total[kind] += count
+    out.print("removed " + ", ".join(f"{count} {kind}" for kind, count in total.items()))
+
+
+def _attached(client: Any) -> list[AttachedCluster]:
+    from chaos.runtime.attached import attach
+
+    return attach(client)
+
+
+def _print_states(clusters: list[AttachedCluster], json: bool = False) -> None:
+    rows = [row for cluster in clusters for row in cluster.states()]
+    if json:
+        print_json([dataclasses.asdict(row) for row in rows])
+        return
+    table(("topology", "node", "zone", "role", "address", "ready", "state", "run"), [
+        (r.topology, r.node, r.zone, r.role, r.address, "yes" if r.ready else "no", r.state, r.run)
+        for r in rows
+    ])
+    if any(r.state == "leftover" for r in rows):
+        say("some were left by a controller that ended; `aftershock down --all` removes them")

@@ -1,0 +1,68 @@
+"""Where words go, and how errors and tables look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from chaos.errors import AftershockError
+
+if TYPE_CHECKING:
+    from chaos.runtime.base_image import Progress
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+VERDICT_STYLE = {"valid": "green", "invalid": "bold red", "unknown": "yellow"}
+VERDICT_MARK = {"valid": "✓", "invalid": "✗", "unknown": "?"}
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    err.print(escape(text))
+
+
+def say_error(error: AftershockError) -> None:
+    """What was expected and what came, the lines worth showing, what to do."""
+    err.print(f"[bold red]error:[/] {escape(error.what)}")
+    if error.detail:
+        err.print(escape(error.detail))
+    if error.fix:
+        err.print(f"[cyan]→[/] {escape(error.fix)}")
+
+
+def image_progress(progress: Progress) -> None:
+    """One line for each step of an image; images that are there already are not worth one."""
+    if progress.state != "present":
+        detail = f"  {progress.detail}" if progress.detail else ""
+        say(f"image {progress.name:<10} {progress.state} {progress.seconds:6.1f} s{detail}")
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on one line."""
+    out.print(json.dumps(data, ensure_ascii=False), markup=False, soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A plain table; an empty one prints its head only."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+    out.print(made, soft_wrap=False)
+
+
+def verdict_line(results: Mapping[str, Any]) -> None:
+    """`✗ INVALID  one sentence`."""
+    verdict = str(results["verdict"])
+    style = VERDICT_STYLE.get(verdict, "")
+    out.print(
+        f"[{style}]{VERDICT_MARK.get(verdict, '?')} {verdict.upper()}[/]  "
+        f"{escape(str(results['summary']))}"
+    )

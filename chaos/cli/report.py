@@ -1,0 +1,139 @@
+"""What a run found, as text: the last lines that alone are enough, and the whole report."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chaos.cli.console import out, table, verdict_line
+
+if TYPE_CHECKING:
+    from analysis.compare import Comparison
+    from chaos.record.reader import RunData
+
+WIDTH = 100
+
+
+def last_lines(path: Path, results: Mapping[str, Any]) -> None:
+    """Verdict, anomalies with witness, counts, faults, availability, cost, path, what next."""
+    out.print()
+    verdict_line(results)
+    for check in results["checks"]:
+        for anomaly in check["anomalies"]:
+            _fill(f"  {anomaly['name']} × {anomaly['count']:,}: {anomaly['argument']}", "    ")
+    counts = results.get("counts", {})
+    out.print("  operations   " + ", ".join(f"{counts.get(k, 0):,} {k}"
+                                            for k in ("ok", "fail", "info")))
+    _faults_line(results.get("faults", {}))
+    _primaries_line(results.get("primaries", {}))
+    _availability_line(results.get("availability", {}))
+    _cost_line(results.get("cost", {}))
+    out.print(f"  run          {path}", markup=False)
+    out.print(f"  next         aftershock show {path}   ·   aftershock dashboard", markup=False)
+
+
+def _faults_line(faults: Mapping[str, Any]) -> None:
+    if not faults.get("injected"):
+        out.print("  faults       none injected")
+        return
+    odd = "".join(f", {faults[k]} {k}" for k in ("mismatch", "inconclusive") if faults.get(k))
+    out.print(f"  faults       {faults['injected']} injected, {faults.get('confirmed', 0)} confirmed"
+              f"{odd}, {faults.get('healed', 0)} healed")
+
+
+def _primaries_line(primaries: Mapping[str, Any]) -> None:
+    seconds = primaries.get("two_at_once_s")
+    if seconds:
+        nodes = sorted({n for w in primaries.get("windows", []) for n in w["nodes"]})
+        out.print(f"  primaries    {' and '.join(nodes)} both claimed to be primary for "
+                  f"{seconds:.1f} s", markup=False)
+
+
+def _availability_line(found: Mapping[str, Any]) -> None:
+    if found.get("by_requests") is None:
+        return
+    parts = [f"{found['by_requests']:.2%} of requests", f"{found['by_time']:.2%} of time"
+             if found.get("by_time") is not None else "",
+             f"longest outage {found['longest_outage_s']:.1f} s"
+             if found.get("longest_outage_s") is not None else "",
+             f"p99 {found['latency_ms']['p99']:.1f} ms"
+             if (found.get("latency_ms") or {}).get("p99") is not None else "",
+             f"recovered {found['recover_s']:.1f} s after the last heal"
+             if found.get("recover_s") is not None else ""]
+    out.print("  available    " + ", ".join(p for p in parts if p))
+
+
+def _cost_line(cost: Mapping[str, Any]) -> None:
+    total = (cost.get("monthly") or {}).get("total")
+    if total is not None:
+        out.print(f"  cost         ${total:,.2f} a month ({cost.get('book', 'price book')})",
+                  markup=False)
+    elif cost:
+        why = cost.get("why") or (cost.get("measured") or {}).get("why") or "not all is known"
+        out.print(f"  cost         unknown: {why}", markup=False)
+
+
+def full_report(run: RunData, results: Mapping[str, Any]) -> None:
+    """`aftershock show`: notes, each check's reasoning, each fault as measured, then the summary."""
+    meta = run.meta
+    out.print(f"{meta['name']}  seed {meta['seed']}  {meta['started_utc']}  {meta['state']}",
+              markup=False)
+    for note in run.notes:
+        _fill(f"note: {note}", "  ")
+    for check in results["checks"]:
+        out.print(f"\n{check['property']}: {check['verdict']}", markup=False, style="bold")
+        _fill(f"  {check['why']}", "  ")
+    if run.faults.num_rows:
+        out.print("\nfaults", style="bold")
+        table(("id", "fault", "targets", "injected", "effect after", "outcome", "healed after",
+               "heal", "why"), [_fault_row(f) for f in run.faults.to_pylist()])
+    last_lines(run.path, results)
+
+
+def _fault_row(fault: Mapping[str, Any]) -> list[str]:
+    def after(one: str, other: str) -> str:
+        if fault[one] is None or fault[other] is None:
+            return "–"
+        return f"{(fault[other] - fault[one]) / 1e6:.1f} ms"
+
+    targets = " ".join(json.loads(fault["targets"] or "[]"))
+    at = "–" if fault["inject_ns"] is None else f"{fault['inject_ns'] / 1e9:.3f} s"
+    return [fault["id"], fault["fault"], targets, at, after("inject_ns", "effect_ns"),
+            fault["outcome"] or "–", after("heal_ns", "healed_ns"), fault["heal_outcome"] or "–",
+            fault["why"] or ""]
+
+
+def comparison_report(comparison: Comparison) -> None:
+    """Runs as columns, figures as rows, then the break-even in a sentence."""
+    rows = comparison.rows
+
+    def shown(value: Any, pattern: str) -> str:
+        return "unknown" if value is None else pattern.format(value)
+
+    lines = [
+        ("verdict", [r.verdict for r in rows]),
+        ("lost acknowledged writes", [shown(r.lost, "{:,}") for r in rows]),
+        ("acknowledged writes", [f"{r.acknowledged:,}" for r in rows]),
+        ("anomalies", [", ".join(f"{k} {v:,}" for k, v in r.anomalies.items()) or "none"
+                       for r in rows]),
+        ("two primaries at once", [shown(r.two_at_once_s, "{:.1f} s") for r in rows]),
+        ("available, by requests", [shown(r.by_requests, "{:.2%}") for r in rows]),
+        ("available, by time", [shown(r.by_time, "{:.2%}") for r in rows]),
+        ("longest outage", [shown(r.longest_outage_s, "{:.1f} s") for r in rows]),
+        ("recovery after heal", [shown(r.recover_s, "{:.1f} s") for r in rows]),
+        ("p99 latency", [shown(r.p99_ms, "{:.1f} ms") for r in rows]),
+        ("cost a month", [shown(r.usd_month, "${:,.2f}") for r in rows]),
+    ]
+    table(("", *(r.name for r in rows)), [(name, *cells) for name, cells in lines])
+    for even in comparison.break_evens:
+        _fill(even.sentence, "")
+    for note in comparison.notes:
+        _fill(f"note: {note}", "  ")
+
+
+def _fill(text: str, indent: str) -> None:
+    out.print(textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False,
+                            break_on_hyphens=False), markup=False)

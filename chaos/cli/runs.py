@@ -1,0 +1,219 @@
+"""Commands about runs: run, check, show, runs, compare."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chaos.cli.console import VERDICT_MARK, err, image_progress, print_json, say, table
+from chaos.cli.machine import Json, connect
+from chaos.cli.report import last_lines
+from chaos.errors import EXIT_UNKNOWN, EXIT_VALID, RecordError
+
+if TYPE_CHECKING:
+    from chaos.spec.files import LoadedExperiment
+
+Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    for command in (run, check, show, runs, compare):
+        app.command(command.__name__)(command)
+
+
+def run(
+    experiment: Annotated[str, typer.Argument(help="A shipped experiment's name, or a file.")],
+    seed: Annotated[int | None, typer.Option(help="Instead of the experiment's own.")] = None,
+    out_: Out = Path("runs"),
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="path=value; topology.… for the topology.")
+    ] = None,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Run an experiment on real databases and judge it.
+
+    Exit code: 0 valid, 1 invalid, 3 unknown, 2 usage, 70 something else failed, 130 interrupted.
+    """
+    from chaos.spec.files import load_experiment
+
+    loaded = load_experiment(experiment, set_ or ())
+    path, results = run_one(loaded, seed, out_, quiet)
+    if json:
+        print_json(results)
+    else:
+        last_lines(path, results)
+    raise typer.Exit(exit_code([results]))
+
+
+def run_one(
+    loaded: LoadedExperiment, seed: int | None, out_dir: Path, quiet: bool
+) -> tuple[Path, dict[str, Any]]:
+    """Run, judge, write results.json; the run directory and the results."""
+    from chaos.cli.live import LiveWatch
+    from chaos.registry import SYSTEMS
+    from chaos.runner import Order, images_for
+    from chaos.runner import run as run_experiment
+    from chaos.runtime import engine
+
+    for note in loaded.notes if not quiet else ():
+        err.print(str(note), markup=False)
+    client = connect(start=True)
+    remove_leftovers(client)
+    system = SYSTEMS.get(loaded.topology.system)
+    images = images_for(system, loaded.topology.image, client, image_progress)
+    order = Order(
+        loaded=loaded, seed=loaded.experiment.seed if seed is None else seed, out=out_dir,
+        command=shlex.join(["aftershock", *sys.argv[1:]]), images=images, client=client,
+        capabilities=engine.capabilities(client),
+    )
+    with LiveWatch(loaded.experiment.name, order.seed, quiet=quiet) as watch:
+        path = run_experiment(order, watch)
+    return path, judge_run(path)
+
+
+def judge_run(path: Path) -> dict[str, Any]:
+    """Judge a run directory and keep the results in it."""
+    from analysis.verdict import judge, write_results
+    from chaos.record.reader import open_run
+
+    data = open_run(path)
+    results = judge(data)
+    write_results(data, results)
+    return results
+
+
+def remove_leftovers(client: Any) -> None:
+    """What crashed controllers left behind goes before anything new starts."""
+    from chaos.runtime import docker
+
+    for run_id, labels in docker.leftovers(client).items():
+        topology = labels.get(docker.LABEL_TOPOLOGY, "?")
+        gone = docker.remove_run(client, run_id)
+        counts = ", ".join(f"{n} {kind}" for kind, n in gone.items() if n)
+        say(f"removed what an ended controller left of {topology} ({run_id}): {counts}")
+
+
+def exit_code(results: list[dict[str, Any]]) -> int:
+    """The worst verdict's: invalid 1, unknown 3, valid 0."""
+    verdicts = {r["verdict"] for r in results}
+    if "invalid" in verdicts:
+        return 1
+    return EXIT_UNKNOWN if "unknown" in verdicts or not verdicts else EXIT_VALID
+
+
+def check(
+    paths: Annotated[list[Path], typer.Argument(help="Run directories.")],
+    property_: Annotated[
+        list[str] | None, typer.Option("--property", help="Instead of the workload's own.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Judge run directories again. With --json: one object a line, one line a path."""
+    from analysis.verdict import judge
+    from chaos.record.reader import open_run
+
+    found = []
+    for path in paths:
+        try:
+            results = judge(open_run(path), property_ or None)
+        except RecordError as error:
+            if not json:
+                raise
+            results = {"version": 1, "path": str(path), "verdict": "unknown",
+                       "summary": error.what, "checks": []}
+        found.append(results)
+        if json:
+            print_json(results)
+        else:
+            last_lines(path, results)
+    raise typer.Exit(exit_code(found))
+
+
+def show(
+    path: Annotated[Path, typer.Argument(help="A run directory.")] = Path("runs/latest"),
+    json: Json = False,
+) -> None:
+    """Show what a run found: verdict, anomalies, faults, availability, cost."""
+    from chaos.cli.report import full_report
+    from chaos.record.reader import open_run
+
+    data = open_run(path)
+    stored = data.path / "results.json"
+    results = None
+    if stored.exists():
+        from chaos.record.rundir import read_json
+
+        results = read_json(stored)
+    if results is None:
+        from analysis.verdict import judge
+
+        results = judge(data)
+    if json:
+        print_json(results)
+    else:
+        full_report(data, results)
+
+
+def runs(
+    out_: Out = Path("runs"), json: Json = False,
+) -> None:
+    """List runs, newest first; recorded ones that ship are listed after."""
+    from chaos import paths
+    from chaos.record.reader import find_runs, run_summary
+
+    rows = []
+    for folder in (out_, paths.recorded()):
+        for path in find_runs(folder):
+            try:
+                summary = run_summary(path)
+            except RecordError as error:
+                rows.append((path, "unreadable", "", "", error.what))
+                continue
+            results = summary.results or {}
+            verdict = results.get("verdict", "")
+            state = summary.meta["state"] if not verdict else verdict
+            rows.append((path, f"{VERDICT_MARK.get(verdict, '·')} {state}", summary.meta["seed"],
+                         summary.meta["started_utc"], results.get("summary", "")))
+    if json:
+        for path, state, seed, started, text in rows:
+            print_json({"path": str(path), "state": state[2:], "seed": seed,
+                        "started_utc": started, "summary": text})
+    else:
+        table(("run", "state", "seed", "started", "summary"), rows)
+
+
+def compare(
+    one: Annotated[Path, typer.Argument(help="The baseline's run directory.")],
+    other: Annotated[Path, typer.Argument(help="The run to hold against it.")],
+    faults_a_month: Annotated[float, typer.Option(help="How often such a fault happens.")] = 1.0,
+    downtime_usd_per_hour: Annotated[float, typer.Option(help="What an hour down costs.")] = 0.0,
+    json: Json = False,
+) -> None:
+    """Hold two runs side by side, and say what a lost write must cost for the second to win."""
+    from analysis.compare import Assumptions
+    from analysis.compare import compare as hold
+    from chaos.cli.report import comparison_report
+    from chaos.record.reader import run_summary
+
+    summaries = []
+    for path in (one, other):
+        summary = run_summary(path)
+        if not summary.results:
+            judge_run(path)
+            summary = run_summary(path)
+        summaries.append(summary)
+    comparison = hold(summaries, Assumptions(
+        faults_per_month=faults_a_month, downtime_usd_per_hour=downtime_usd_per_hour
+    ))
+    if json:
+        print_json(comparison.to_dict())
+    else:
+        comparison_report(comparison)
+
+

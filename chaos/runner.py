@@ -1,0 +1,290 @@
+"""One run, from a checked experiment to a run directory, in ten steps."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import docker
+
+import chaos
+from chaos.errors import AftershockError, EngineError, Interrupted
+from chaos.load.plan import LoadPlan
+from chaos.load.pool import LoadPool, LoadStats
+from chaos.nemesis import Nemesis
+from chaos.record import rundir
+from chaos.record.writer import RunWriter
+from chaos.registry import SYSTEMS, WORKLOADS
+from chaos.runtime import images
+from chaos.runtime.cluster import Plan, RunningCluster
+from chaos.runtime.docker import owner
+from chaos.sampler import Sampler
+from chaos.spec.files import LoadedExperiment
+from chaos.systems.base import ClientSpec, HasConvergence, HasOperators, System
+from chaos.workloads.base import LoadShape
+
+CONNECT_DEADLINE_S = 30.0
+FINAL_DEADLINE_S = 20.0
+LEAD_NS = 50_000_000  # between choosing t = 0 and reaching it
+
+
+class Watch(Protocol):
+    """Whoever shows the run while it goes on."""
+
+    def phase(self, name: str, seconds: float | None) -> None:
+        """A phase begins; how long it will take, if that is known."""
+
+    def say(self, text: str) -> None:
+        """One line worth showing."""
+
+    def attach(self, stats: Callable[[], LoadStats], faults: Callable[[], Sequence[str]]) -> None:
+        """Where to look for live figures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to run, and how."""
+
+    loaded: LoadedExperiment
+    seed: int
+    out: Path  # folder of all runs
+    command: str  # as typed, for run.json
+    images: Mapping[str, str]  # image folder or reference → image id
+    client: docker.DockerClient
+    capabilities: Mapping[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Stage:
+    """A run in progress: what the steps share."""
+
+    order: Order
+    system: System
+    writer: RunWriter
+    watch: Watch
+    t0_ns: int = 0
+    marks: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+
+    def enter(self, phase: str, seconds: float | None = None) -> None:
+        """Begin a phase and end the one before; on disk at once."""
+        self.watch.phase(phase, seconds)
+        self.marks.append((phase, time.monotonic_ns()))
+        self.save()
+
+    def save(self) -> None:
+        """Write the phases so far; before t = 0 is chosen, times count from the first one."""
+        now = time.monotonic_ns()
+        ends = [start for _, start in self.marks[1:]] + [now]
+        zero = self.t0_ns or self.marks[0][1]
+        self.writer.update(phases=[
+            {"name": name, "start_ns": start - zero, "end_ns": end - zero}
+            for (name, start), end in zip(self.marks, ends, strict=True)
+        ])
+
+
+def run(order: Order, watch: Watch) -> Path:
+    """Run the experiment; the run directory's path. It is there, readable, whatever happens.
+
+    Raises AftershockError for anything that kept the run from ending as planned (Interrupted for
+    Ctrl-C), after healing every fault and removing every container.
+    """
+    experiment = order.loaded.experiment
+    system = SYSTEMS.get(order.loaded.topology.system)
+    writer = RunWriter.create(order.out, experiment.name, order.seed, _meta(order, system))
+    stage = _Stage(order=order, system=system, writer=writer, watch=watch)
+    with _ending(stage), contextlib.ExitStack() as undo:
+        # 1. The databases, in pods, formed into a cluster.
+        stage.enter("up")
+        cluster = _cluster(order, system)
+        undo.callback(_take_down, stage, cluster)
+        cluster.up(watch.say)
+        _note_nodes(stage, cluster)
+        # 2. The clients, connected but silent.
+        pool = undo.enter_context(LoadPool(_load(order, system, cluster, writer)))
+        pool.wait_ready(CONNECT_DEADLINE_S)
+        # 3. The faults, planned and written down before the first is injected.
+        sampler = Sampler(cluster, system, writer)
+        nemesis = Nemesis(
+            entries=experiment.schedule, cluster=cluster, journal=writer.journal, seed=order.seed,
+            roles=sampler.roles, client_zones=list(order.loaded.topology.clients),
+            steps=system.steps if isinstance(system, HasOperators) else {},
+        )
+        undo.callback(nemesis.heal)
+        nemesis.plan()
+        # 4. The clock: t = 0, from which everything is counted.
+        stage.t0_ns = time.monotonic_ns() + LEAD_NS
+        undo.callback(sampler.stop)
+        sampler.start(stage.t0_ns)
+        # 5. Safety phase: clients work while faults come and go.
+        watch.attach(pool.stats, nemesis.active)
+        stage.enter("load", experiment.duration_ns / 1e9)
+        pool.start(stage.t0_ns)
+        nemesis.start(stage.t0_ns)
+        _wait(stage, cluster, pool, experiment.duration_ns)
+        pool.stop(experiment.workload.timeout_ns / 1e9 + 10)
+        # 6. Recovery: every fault healed, and proven to be.
+        stage.enter("heal")
+        nemesis.heal()
+        # 7. Settle: until the nodes agree, or for as long as the experiment allows.
+        stage.enter("settle", experiment.settle_ns / 1e9)
+        writer.update(converged_s=_settle(system, cluster, experiment.settle_ns / 1e9))
+        # 8. Final reads, the evidence of what is left.
+        stage.enter("final")
+        try:
+            pool.final(FINAL_DEADLINE_S)
+        except AftershockError as error:
+            watch.say(f"no final reads: {error.what}")
+            writer.update(final_reads=error.what)
+        pool.quit()
+        # 9. Down: logs kept, containers removed (by the callbacks above).
+        stage.enter("down")
+    # 10. The record is complete; judging it is for `analysis`.
+    return writer.path
+
+
+@contextlib.contextmanager
+def _ending(stage: _Stage) -> Iterator[None]:
+    """Finish the record in every case, with the state that the run ended in."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stage.save()
+        stage.writer.finish("interrupted", "Ctrl-C")
+        raise Interrupted(
+            f"interrupted; faults healed, containers removed, the run is kept in {stage.writer.path}"
+        ) from None
+    except AftershockError as error:
+        stage.save()
+        stage.writer.finish("failed", error.what)
+        raise
+    except Exception as error:
+        stage.writer.finish("failed", f"{type(error).__name__}: {error}")
+        raise
+    else:
+        stage.save()
+        stage.writer.finish("done")
+
+
+def _meta(order: Order, system: System) -> dict[str, Any]:
+    topology, experiment = order.loaded.topology, order.loaded.experiment
+    return {
+        "name": experiment.name,
+        "experiment": experiment.model_dump(mode="json", by_alias=True),
+        "topology": topology.model_dump(mode="json", by_alias=True),
+        "seed": order.seed,
+        "command": order.command,
+        "versions": {
+            "aftershock": chaos.__version__, "python": platform.python_version(),
+            **system.versions(),
+        },
+        "images": dict(order.images),
+        "capabilities": dict(order.capabilities),
+        "clients": dict(topology.clients),
+        "processes": sum(topology.clients.values()),
+    }
+
+
+def _cluster(order: Order, system: System) -> RunningCluster:
+    topology = order.loaded.topology
+    return RunningCluster(order.client, Plan(
+        run_id=secrets.token_hex(4), topology=topology.name, system=system,
+        settings=topology.settings, client_zones=list(topology.clients), owner=owner(),
+        nodes=[(name, node.zone, node.role) for name, node in topology.nodes.items()],
+        images=order.images,
+    ))
+
+
+def _note_nodes(stage: _Stage, cluster: RunningCluster) -> None:
+    regions = {
+        zone: (name, region.provider)
+        for name, region in stage.order.loaded.topology.regions.items() for zone in region.zones
+    }
+    stage.writer.update(nodes=[
+        {"name": node.name, "zone": node.zone, "region": regions[node.zone][0],
+         "provider": regions[node.zone][1], "role": node.role, "address": node.address}
+        for node in cluster.nodes
+    ])
+
+
+def _load(
+    order: Order, system: System, cluster: RunningCluster, writer: RunWriter
+) -> LoadPlan:
+    """Clients of a zone prefer its nodes in turn; a zone without nodes takes any."""
+    experiment, topology = order.loaded.experiment, order.loaded.topology
+    workload = experiment.workload
+    everywhere = [node.name for node in cluster.nodes]
+    settings = {**topology.settings, "_addresses": {n.name: n.address for n in cluster.nodes}}
+    clients = [
+        ClientSpec(
+            zone=zone, home=(homes := cluster.nodes_in([zone]) or everywhere)[k % len(homes)],
+            endpoints=cluster.endpoints(zone), settings=settings, options=experiment.client,
+            timeout_s=workload.timeout_ns / 1e9,
+        )
+        for zone, count in topology.clients.items() for k in range(count)
+    ]
+    random.Random(order.seed).shuffle(clients)  # else worker 0 would hold one zone's clients
+    return LoadPlan(
+        system=system.name, workload=workload.name, clients=clients, rate=workload.rate,
+        seed=order.seed, segment=str(writer.path / rundir.SEGMENTS),
+        shape=LoadShape(
+            mix=workload.mix or WORKLOADS.get(workload.name).default_mix, keys=workload.keys,
+            distribution=workload.distribution, seed=order.seed,
+        ),
+    )
+
+
+def _wait(stage: _Stage, cluster: RunningCluster, pool: LoadPool, duration_ns: int) -> None:
+    """Until the load phase is over; an error as soon as clients or the engine are lost."""
+    while (left := stage.t0_ns + duration_ns - time.monotonic_ns()) > 0:
+        pool.check()
+        if lost := cluster.lost():
+            raise EngineError(
+                f"the container engine stopped in mid-run: {lost}",
+                fix="look at `docker info`; `aftershock down --all` removes what is left",
+            )
+        time.sleep(min(0.2, left / 1e9))
+
+
+def _settle(system: System, cluster: RunningCluster, settle_s: float) -> float | None:
+    """How long the nodes took to agree; None when they did not, or when nobody can tell."""
+    start = time.monotonic()
+    while (waited := time.monotonic() - start) < settle_s:
+        with contextlib.suppress(Exception):  # a node that does not answer has not converged
+            if isinstance(system, HasConvergence) and system.converged(cluster):
+                return round(waited, 3)
+        time.sleep(0.1)
+    return None
+
+
+def _take_down(stage: _Stage, cluster: RunningCluster) -> None:
+    """Keep the nodes' logs, remove everything; a dead engine must not hide the first error."""
+    try:
+        for name, pod in cluster.pods.items():
+            stage.writer.add_log(name, pod.logs())
+    except AftershockError as error:
+        stage.watch.say(f"logs not kept: {error.what}")
+    try:
+        cluster.down()
+    except AftershockError as error:
+        stage.watch.say(f"containers left behind: {error.what} ({error.fix})")
+
+
+def images_for(
+    system: System, overrides: Mapping[str, str], client: docker.DockerClient,
+    progress: images.Report,
+) -> dict[str, str]:
+    """Have the images a topology needs, pulled or built: {image folder: image id}.
+
+    `overrides` is the topology's `image:`, folder → reference to use instead.
+    """
+    wanted = {name: overrides.get(name, name) for name in ("agent", "toxiproxy", *system.images)}
+    ids = images.ensure(wanted.values(), client=client, progress=progress)
+    return {name: ids[reference] for name, reference in wanted.items()}

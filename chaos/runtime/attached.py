@@ -1,0 +1,124 @@
+"""Clusters that already run, seen from another process: what `ps`, `logs` and `exec` need.
+
+Everything is read from the labels and the state of containers; no agent is spoken to, because each
+agent has one controller only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+
+from chaos.errors import ClusterError
+from chaos.registry import SYSTEMS
+from chaos.runtime.cluster import LABEL_SPEC, OBSERVER, link_addresses
+from chaos.runtime.docker import (
+    KEEP,
+    LABEL_NODE,
+    LABEL_OWNER,
+    LABEL_PART,
+    LABEL_RUN,
+    LABEL_TOPOLOGY,
+    engine_errors,
+    owner_alive,
+)
+from chaos.runtime.toxiproxy import Link
+from chaos.systems.base import Address, HasRoles, Node
+
+ROLE_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeState:
+    """One row of `ps`."""
+
+    run: str
+    topology: str
+    node: str
+    zone: str
+    role: str  # as it claims; "down" when its containers do not run
+    address: str
+    ready: bool
+    state: str  # kept | running | leftover
+
+
+class AttachedCluster:
+    """Enough of `chaos.systems.base.Cluster` to ask nodes who they are."""
+
+    def __init__(self, run: str, toxiproxy: Any, databases: dict[str, list[Any]]) -> None:
+        spec = json.loads(toxiproxy.labels[LABEL_SPEC])
+        self.run = run
+        self.topology = toxiproxy.labels[LABEL_TOPOLOGY]
+        self.owner = toxiproxy.labels[LABEL_OWNER]
+        self.system = SYSTEMS.get(spec["system"])
+        self.settings = spec["settings"]
+        self.nodes = [Node(name=n, zone=z, role=r, address=a) for n, z, r, a in spec["nodes"]]
+        self._databases = databases
+        self._addresses = link_addresses(toxiproxy, [Link(*names) for names in spec["links"]])
+
+    def address(self, node: str, port: str, zone: str | None = None) -> Address:
+        """Where to dial `port` of `node` through `zone`'s link, or the controller's own."""
+        return self._addresses[Link(zone or OBSERVER, node, port)]
+
+    def states(self) -> list[NodeState]:
+        """What each node says now."""
+        kept = "kept" if self.owner == KEEP else "running"
+        state = kept if owner_alive(self.owner) else "leftover"
+        rows = []
+        for node in self.nodes:
+            up = all(c.status == "running" for c in self._databases.get(node.name, []))
+            role = "down"
+            if up and isinstance(self.system, HasRoles):
+                role = self.system.observer(self, node.name, ROLE_TIMEOUT_S)().role  # type: ignore[arg-type]
+            rows.append(NodeState(
+                run=self.run, topology=self.topology, node=node.name, zone=node.zone, role=role,
+                address=node.address, ready=role in ("primary", "replica"), state=state,
+            ))
+        return rows
+
+    def containers(self, node: str) -> list[Any]:
+        """The node's database containers; ClusterError for a node that is not there."""
+        if node not in self._databases:
+            raise ClusterError(
+                f"expected a node of {self.topology}: {', '.join(sorted(self._databases))};"
+                f" got {node!r}"
+            )
+        return self._databases[node]
+
+
+def attach(client: docker.DockerClient) -> list[AttachedCluster]:
+    """Every cluster on the engine that has a Toxiproxy container, in order of run id."""
+    with engine_errors("looking for running topologies"):
+        found = client.containers.list(
+            all=True, filters={"label": LABEL_RUN}, ignore_removed=True
+        )
+    by_run: dict[str, list[Any]] = {}
+    for container in found:
+        by_run.setdefault(container.labels[LABEL_RUN], []).append(container)
+    clusters = []
+    for run, containers in sorted(by_run.items()):
+        databases: dict[str, list[Any]] = {}
+        for container in sorted(containers, key=lambda c: c.attrs["Created"]):
+            if container.labels.get(LABEL_PART) == "database":
+                databases.setdefault(container.labels[LABEL_NODE], []).append(container)
+        proxies = [c for c in containers if c.labels.get(LABEL_PART) == "toxiproxy"]
+        if proxies:
+            clusters.append(AttachedCluster(run, proxies[0], databases))
+    return clusters
+
+
+def pick(clusters: Sequence[AttachedCluster], name: str | None) -> AttachedCluster:
+    """The cluster of that topology or run; the only one if none is named. Else ClusterError."""
+    matching = [c for c in clusters if name in (None, c.topology, c.run)]
+    if len(matching) == 1:
+        return matching[0]
+    there = ", ".join(f"{c.topology} ({c.run})" for c in clusters) or "none"
+    raise ClusterError(
+        f"expected one running topology{f' {name!r}' if name else ''}, got {len(matching)};"
+        f" running: {there}",
+        fix="name it with --topology, or start one: `aftershock up TOPOLOGY`",
+    )
