@@ -312,14 +312,18 @@ def test_without_a_registry_the_base_is_made_here(
 
 @pytest.fixture
 def second_engine(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Another dockerd, with nothing shared, its data on a disk of 48 MB: (url, what was said)."""
+    """Another dockerd, with nothing shared, its data on a disk of 48 MB: (url, what was said).
+
+    In a network namespace of its own: a dockerd told to have no bridge removes `docker0`, which
+    belongs to the engine that the rest of this machine uses.
+    """
     data = tmp_path / "data"
     data.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", data], check=True)
     pid_file, sock = tmp_path / "docker.pid", Path("/tmp") / f"as-{uuid.uuid4().hex[:8]}.sock"
     pid_file.write_text("1")  # a living process, but no dockerd: as an engine ended by force left
     one = daemon.Daemon(
-        command=["dockerd", "--data-root", str(data), "--exec-root", str(tmp_path / "exec"),
+        command=["unshare", "--net", "dockerd", "--data-root", str(data), "--exec-root", str(tmp_path / "exec"),
                  "--pidfile", str(pid_file), "--host", f"unix://{sock}", "--bridge=none",
                  "--iptables=false", "--storage-driver=vfs"],
         log=tmp_path / "dockerd.log", pid_files=((pid_file, "dockerd"),),
