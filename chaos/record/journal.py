@@ -107,8 +107,8 @@ def faults_from_journal(path: Path) -> pa.Table:
             row["outcome"] = "failed"
         if (column := _TIMES.get(event["event"])) and isinstance(event.get("t_ns"), int):
             row[column] = event["t_ns"]
-        if event["event"] == "healed" and row["kind"] == "fault":
-            row.setdefault("heal_outcome", "pending")
+        if event["event"] == "inject":
+            row["heal_outcome"] = "pending"
         row.update(
             {key: _cell(key, event[key]) for key in FAULTS.names if event.get(key) is not None}
         )

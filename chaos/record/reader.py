@@ -113,6 +113,8 @@ def _history(path: Path, meta: dict[str, Any], schema: pa.Schema) -> tuple[pa.Ta
         )
     scans = [merge.scan(segment) for segment in segments]
     table = pa.Table.from_batches(merge.merged(scans), schema=merge.ROWS)
+    if (path / rundir.HISTORY).exists():  # the run ended meanwhile, and its segments went
+        return _history(path, rundir.read_run_json(path), schema)
     return conform(table, schema, str(path / rundir.SEGMENTS)), merge.cut_ns(scans)
 
 

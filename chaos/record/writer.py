@@ -96,10 +96,13 @@ class RunWriter:
         run.json says so as far as that can be written, and RecordError is raised."""
         if state not in rundir.STATES:
             raise RecordError(f"expected one of {', '.join(rundir.STATES)}, got {state!r}")
+        self.close()
+        finish(self.path, state, reason)
+
+    def close(self) -> None:
+        """Close the files and leave the run as it is: unfinished. After `finish`: nothing."""
         self.journal.close()
         self._samples.close()
-        finish(self.path, state, reason)
-        self._meta = rundir.read_run_json(self.path)
 
     def _write(self) -> None:
         try:
