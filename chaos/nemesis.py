@@ -17,7 +17,6 @@ from chaos.errors import AftershockError, FaultError
 from chaos.faults.base import CONFIRMED, Fault, Probe, Scene
 from chaos.registry import FAULTS
 from chaos.runtime.cluster import RunningCluster
-from chaos.spec.experiment import StepEntry
 from chaos.systems.base import Step
 
 PREPARE_S = 0.1
@@ -26,7 +25,8 @@ PREPARE_S = 0.1
 class Journal(Protocol):
     """Where events go; on disk when `append` returns."""
 
-    def append(self, event: Mapping[str, Any]) -> None: ...
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Add one event."""
 
 
 class Nemesis:
@@ -56,20 +56,19 @@ class Nemesis:
     def plan(self) -> None:
         """Write the whole schedule into the journal, and refuse what cannot be done here."""
         for k, entry in enumerate(self._entries, 1):
-            lasts = getattr(entry, "for_ns", None)
             self._journal.append({
                 "id": f"f{k}", "event": "planned", "t_ns": None,
-                "kind": "step" if isinstance(entry, StepEntry) else "fault",
-                "fault": entry.kind, "scheduled_ns": entry.at_ns,
-                "asked": entry.model_dump(mode="json", by_alias=True, exclude_none=True),
-                "heal_scheduled_ns": None if lasts is None else entry.at_ns + lasts,
+                "kind": "step" if entry.is_step else "fault",
+                "fault": entry.name, "scheduled_ns": entry.at_ns,
+                "asked": entry.asked(),
+                "heal_scheduled_ns": None if entry.for_ns is None else entry.at_ns + entry.for_ns,
             })
-            if isinstance(entry, StepEntry):
+            if entry.is_step:
                 continue
             why = self._make(k, entry).available(self._scene(k))
             if why:
                 raise FaultError(
-                    f"f{k} ({entry.kind}) cannot be injected here: {why}",
+                    f"f{k} ({entry.name}) cannot be injected here: {why}",
                     fix="`aftershock doctor` says which faults this host can do",
                 )
 
@@ -77,7 +76,7 @@ class Nemesis:
         """Let the schedule run; `t0_ns` is the monotonic time of t = 0."""
         self._t0_ns = t0_ns
         for k, entry in enumerate(self._entries, 1):
-            run = self._run_step if isinstance(entry, StepEntry) else self._run_fault
+            run = self._run_step if entry.is_step else self._run_fault
             thread = threading.Thread(target=run, args=(k, entry), name=f"f{k}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -94,7 +93,7 @@ class Nemesis:
             return [f"{id} {name}" for id, name in self._active.items()]
 
     def _make(self, k: int, entry: Any) -> Fault:
-        fault: Fault = FAULTS.get(entry.kind)(f"f{k}", entry)
+        fault: Fault = FAULTS.get(entry.name)(f"f{k}", entry)
         return fault
 
     def _scene(self, k: int) -> Scene:
@@ -136,7 +135,7 @@ class Nemesis:
                 note("failed", outcome="failed", why="the run ended before its time")
                 return
             touched = True
-            self._set_active(id, entry.kind)
+            self._set_active(id, entry.name)
             inject_ns = self._now()
             fault.inject(scene)
             note("injected", inject_ns=inject_ns)
@@ -192,9 +191,9 @@ class Nemesis:
             targets = entry.node.resolve(self._cluster.nodes, self._roles(), scene.rng)
             inject_ns = self._now()
             note("step", targets=targets, inject_ns=inject_ns)
-            self._set_active(id, entry.kind)
+            self._set_active(id, entry.name)
             for node in targets:
-                self._steps[entry.kind].run(self._cluster, node)
+                self._steps[entry.name].run(self._cluster, node)
             note("step-done", effect_ns=self._now(), outcome=CONFIRMED,
                  measured={"seconds": round((self._now() - inject_ns) / 1e9, 3)})
         except Exception as error:

@@ -109,6 +109,7 @@ def run(order: Order, watch: Watch) -> Path:
         _note_nodes(stage, cluster)
         # 2. The clients, connected but silent.
         pool = undo.enter_context(LoadPool(_load(order, system, cluster, writer)))
+        writer.update(segments=[path.name for path in pool.segments])
         pool.wait_ready(CONNECT_DEADLINE_S)
         # 3. The faults, planned and written down before the first is injected.
         sampler = Sampler(cluster, system, writer)
@@ -177,8 +178,8 @@ def _meta(order: Order, system: System) -> dict[str, Any]:
     topology, experiment = order.loaded.topology, order.loaded.experiment
     return {
         "name": experiment.name,
-        "experiment": experiment.model_dump(mode="json", by_alias=True),
-        "topology": topology.model_dump(mode="json", by_alias=True),
+        "experiment": experiment.resolved(),
+        "topology": topology.resolved(),
         "seed": order.seed,
         "command": order.command,
         "versions": {
@@ -268,9 +269,9 @@ def _take_down(stage: _Stage, cluster: RunningCluster) -> None:
     """Keep the nodes' logs, remove everything; a dead engine must not hide the first error."""
     try:
         for name, pod in cluster.pods.items():
-            stage.writer.add_log(name, pod.logs())
-    except AftershockError as error:
-        stage.watch.say(f"logs not kept: {error.what}")
+            (stage.writer.path / rundir.LOGS / f"{name}.log").write_text(pod.logs())
+    except (AftershockError, OSError) as error:
+        stage.watch.say(f"logs not kept: {error}")
     try:
         cluster.down()
     except AftershockError as error:

@@ -59,7 +59,7 @@ class Partition:
             raise FaultError(
                 f"{self.id}: a partition needs nodes on both sides, got {left} | {right}"
             )
-        ways = self._ways()
+        ways = self._entry.ways
         links = scene.cluster.links
         out, back = links.matching(left_zones, right_nodes), links.matching(right_zones, left_nodes)
         self._cuts, self._client_cuts = [], {"upstream": [], "downstream": []}
@@ -72,12 +72,6 @@ class Partition:
             self._client_cuts["upstream"] += back
             self._client_cuts["downstream"] += out
         return [*left, "|", *right]
-
-    def _ways(self) -> set[str]:
-        """Which directions are cut, seen from the first (or isolated) side."""
-        if not self._entry.one_way:
-            return {"forward", "backward"}
-        return {"backward"} if self._entry.direction == "in" else {"forward"}
 
     def _cut_links(self) -> list[Link]:
         return sorted({link for links in self._client_cuts.values() for link in links})

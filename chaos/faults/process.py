@@ -55,7 +55,7 @@ class _OnNodes:
 
     def _ask(self, scene: Scene, do: str, **arguments: Any) -> dict[str, dict[str, Any]]:
         answers = ask_all(
-            scene.cluster.agents(), {node: (do, arguments) for node in self._nodes}, 10.0
+            scene.cluster.agents(), dict.fromkeys(self._nodes, (do, arguments)), 10.0
         )
         self._effect_ns = max(a["t_ns"] for a in answers.values())
         return answers
