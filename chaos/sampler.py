@@ -22,7 +22,8 @@ ROLE_TIMEOUT_S = 0.4  # so that a silent node still has two samples a second
 class Sink(Protocol):
     """Where samples go."""
 
-    def add_samples(self, rows: Sequence[dict[str, Any]]) -> None: ...
+    def add_samples(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append rows of chaos.record.schema.SAMPLES."""
 
 
 class Sampler:

@@ -6,6 +6,7 @@ engine closes the agent's standard input, and the agent heals everything.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -74,11 +75,10 @@ class AgentLink:
     def close(self) -> None:
         """Hang up: the agent reads end-of-file and heals."""
         self._closed.set()
-        for end in (lambda: self._socket.shutdown(socket.SHUT_RDWR), self._socket.close):
-            try:
-                end()
-            except OSError:
-                pass
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self._socket.close()
 
     def _gone(self) -> FaultError:
         last = self._stderr.strip().splitlines()[-1:] or [""]

@@ -62,9 +62,10 @@ def list_(
 
         rows = [(book.name, book.title) for book in books()]
     elif kind == "properties":
-        from analysis.checkers import PROPERTIES
+        from analysis.checkers import CHECKERS
 
-        rows = [(name, about) for name, about in PROPERTIES.items()]
+        rows = [(name, (check.__doc__ or "").strip().splitlines()[0])
+                for name, check in CHECKERS.items()]
     else:
         rows = catalog(kind)
     if json:
@@ -151,9 +152,9 @@ def dashboard(
     from chaos import paths
     from dashboard.launch import command, environment, free_port
 
-    chosen = free_port(port)
-    if chosen != port:
-        say(f"port {port} is taken, using {chosen}")
+    chosen, moved = free_port(port)
+    if moved:
+        say(moved)
     say(f"dashboard: http://127.0.0.1:{chosen}  (Ctrl-C ends it)")
     folders = [runs.resolve(), paths.recorded()]
     with subprocess.Popen(command(chosen, folders), env=environment()) as served:

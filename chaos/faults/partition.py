@@ -41,6 +41,7 @@ class Partition:
         self._cuts: list[Pair] = []
         self._client_cuts: dict[str, list[Link]] = {}  # Toxiproxy's stream → links to cut
         self._injected_ns = 0
+        self._effect_ns = 0  # when the last client link was cut; of nodes, beacons tell
         self._healed_ns = 0
 
     def available(self, scene: Scene) -> str:
@@ -130,6 +131,7 @@ class Partition:
                 for receiver, from_ in sources.items()
             })
             clients.result()
+        self._effect_ns = time.monotonic_ns()
 
     def _cut_clients(self, scene: Scene) -> None:
         for stream, links in self._client_cuts.items():
@@ -160,7 +162,7 @@ class Partition:
             outcome, why = INCONCLUSIVE, "nothing passed before the cut either"
         return Probe(
             outcome=outcome, requested=self._requested(), measured=measured, why=why,
-            at_ns=max(last, self._injected_ns),
+            at_ns=max(last, self._effect_ns if silent else self._injected_ns),
         )
 
     def _requested(self) -> dict[str, Any]:

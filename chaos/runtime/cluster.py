@@ -23,7 +23,7 @@ from chaos.runtime.docker import (
     reaches_directly,
     remove_run,
 )
-from chaos.runtime.pod import LOG_OPTIONS, Pod
+from chaos.runtime.pod import LOGS, Pod, place_in
 from chaos.runtime.toxiproxy import API_PORT, FIRST_PORT, Link, Links
 from chaos.systems.base import Address, Node, System
 
@@ -114,12 +114,10 @@ class RunningCluster:
                 labels={**self._labels, LABEL_PART: "toxiproxy", LABEL_SPEC: self._spec(upstreams)},
                 ports=None if direct else ports,
                 host_config=api.create_host_config(
-                    log_config=LOG_OPTIONS,
+                    log_config=LOGS,
                     port_bindings={} if direct else {p: ("127.0.0.1", None) for p in ports},
                 ),
-                networking_config=api.create_networking_config({
-                    self._network.name: api.create_endpoint_config(ipv4_address=address)
-                }),
+                networking_config=place_in(api, self._network.name, address, "toxiproxy"),
             )
             self._toxiproxy = self._client.containers.get(made["Id"])
             self._toxiproxy.start()

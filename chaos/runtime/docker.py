@@ -152,7 +152,7 @@ def reaches_directly(gateway: str) -> bool:
 
 def remove_run(client: docker.DockerClient, run_id: str) -> dict[str, int]:
     """Remove every container, network and volume of `run_id`; how many of each went."""
-    where = {"label": f"{LABEL_RUN}={run_id}"}
+    where: dict[str, Any] = {"label": f"{LABEL_RUN}={run_id}"}
     gone = {"containers": 0, "networks": 0, "volumes": 0}
     with engine_errors("removing what a run left"):
         # Databases first: the agent holds their namespaces.
@@ -176,7 +176,7 @@ def runs(client: docker.DockerClient) -> dict[str, dict[str, str]]:
     """Every run with something left on the engine: {run id: its labels}."""
     found: dict[str, dict[str, str]] = {}
     with engine_errors("looking for runs"):
-        where = {"label": LABEL_RUN}
+        where: dict[str, Any] = {"label": LABEL_RUN}
         for container in client.containers.list(all=True, filters=where, ignore_removed=True):
             found.setdefault(container.labels[LABEL_RUN], dict(container.labels))
         for thing in (*client.networks.list(filters=where), *client.volumes.list(filters=where)):

@@ -12,16 +12,19 @@ from typing import Any
 
 import docker
 from docker.errors import NotFound
+from docker.types import LogConfig
 
 from chaos.agent.link import AgentLink
 from chaos.errors import ClusterError
 from chaos.runtime.docker import LABEL_NODE, LABEL_PART, LABEL_ZONE, archive, engine_errors
 from chaos.systems.base import ContainerSpec, Node
 
-AGENT_PATH = "/aftershock/agent.py"
-AGENT_SOURCE = Path(__file__).parent.parent / "agent" / "agent.py"
+AGENT_HOME = "/aftershock"
+AGENT_MODULES = ("__init__", "agent/__init__", "agent/agent", "agent/firewall",
+                 "agent/processes", "agent/beacons")  # fmt: skip
+AGENT_COMMAND = ["python3", "-u", "-m", "chaos.agent.agent"]
 AGENT_CAPABILITIES = ("NET_ADMIN", "SYS_PTRACE", "KILL")
-LOG_OPTIONS = {"type": "json-file", "config": {"max-size": "20m", "max-file": "1"}}
+LOGS = LogConfig(type="json-file", config={"max-size": "20m", "max-file": "1"})
 
 
 class Pod:
@@ -48,20 +51,16 @@ class Pod:
         api = self._client.api
         with engine_errors(f"starting the agent of {self.node.name}"):
             host = api.create_host_config(
-                cap_add=list(AGENT_CAPABILITIES), init=False, log_config=LOG_OPTIONS
+                cap_add=list(AGENT_CAPABILITIES), init=False, log_config=LOGS
             )
             made = api.create_container(
-                image, ["python3", "-u", AGENT_PATH], name=f"{self._prefix}-agent",
+                image, AGENT_COMMAND, name=f"{self._prefix}-agent", working_dir=AGENT_HOME,
                 hostname=self.node.name, stdin_open=True, host_config=host,
                 labels={**self._labels, LABEL_PART: "agent"},
-                networking_config=api.create_networking_config({
-                    network: api.create_endpoint_config(
-                        ipv4_address=self.node.address, aliases=[self.node.name]
-                    )
-                }),
+                networking_config=place_in(api, network, self.node.address, self.node.name),
             )
             self._agent = self._client.containers.get(made["Id"])
-            self._agent.put_archive("/", archive({AGENT_PATH: AGENT_SOURCE.read_text()}))
+            self._agent.put_archive("/", archive(_agent_files()))
             attached = api.attach_socket(
                 made["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
@@ -89,7 +88,7 @@ class Pod:
             container = self._client.containers.create(
                 image, list(spec.command), name=name, environment=dict(spec.env),
                 network_mode=joined, pid_mode=joined, volumes=volumes, user=spec.user,
-                labels={**self._labels, LABEL_PART: "database"}, log_config=LOG_OPTIONS,
+                labels={**self._labels, LABEL_PART: "database"}, log_config=LOGS,
             )
             if spec.files:
                 container.put_archive("/", archive(spec.files))
@@ -152,3 +151,19 @@ class Pod:
                     f"{container.attrs['State']['ExitCode']}",
                     detail=container.logs(tail=15).decode(errors="replace").strip(),
                 )
+
+
+def place_in(api: docker.APIClient, network: str, address: str, name: str) -> Any:
+    """The networking part of a container's configuration: its network, address and name there."""
+    at = api.create_endpoint_config(ipv4_address=address, aliases=[name])
+    create: Any = api.create_networking_config  # its stubs ask for something else
+    return create({network: at})
+
+
+def _agent_files() -> dict[str, str]:
+    """The agent's modules as files of the container; `chaos` there is just these."""
+    package = Path(__file__).parent.parent
+    return {
+        f"{AGENT_HOME}/chaos/{name}.py": (package / f"{name}.py").read_text()
+        for name in AGENT_MODULES
+    }

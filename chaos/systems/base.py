@@ -43,8 +43,13 @@ class ContainerSpec:
 class Cluster(Protocol):
     """The pods of one running topology, as a system's code sees them."""
 
-    nodes: Sequence[Node]
-    settings: Mapping[str, Any]  # the topology's `settings:`
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes, in the topology's order."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The topology's `settings:`."""
 
     def address(self, node: str, port: str, zone: str | None = None) -> Address:
         """Where the controller reaches `port` of `node`; through `zone`'s link if given."""
