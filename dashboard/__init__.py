@@ -1,0 +1,1 @@
+"""Pages over run directories. Reads them; runs nothing, and needs no container engine."""
