@@ -7,6 +7,7 @@ healed: at its time, when the run is aborted, or when its thread fails.
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 import time
@@ -20,6 +21,7 @@ from chaos.runtime.cluster import RunningCluster
 from chaos.systems.base import Step
 
 PREPARE_S = 0.1
+TOO_LATE = "the run ended before its time"
 
 
 class Journal(Protocol):
@@ -52,6 +54,7 @@ class Nemesis:
         self._threads: list[threading.Thread] = []
         self._active: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._unwritten: AftershockError | None = None
 
     def plan(self) -> None:
         """Write the whole schedule into the journal, and refuse what cannot be done here."""
@@ -87,6 +90,11 @@ class Nemesis:
         for thread in self._threads:
             thread.join(60.0)
 
+    def check(self) -> None:
+        """The journal's error, if something that happened could not be written down."""
+        if self._unwritten is not None:
+            raise self._unwritten
+
     def active(self) -> list[str]:
         """What is injected now, for the live display."""
         with self._lock:
@@ -119,20 +127,17 @@ class Nemesis:
         id = f"f{k}"
         fault = self._make(k, entry)
         scene = self._scene(k)
+        note = functools.partial(self._note, id)
         touched = False
-
-        def note(event: str, **columns: Any) -> None:
-            self._journal.append({"id": id, "event": event, "t_ns": self._now(), **columns})
-
         try:
             if not self._until(entry.at_ns - int(PREPARE_S * 1e9)):
-                note("failed", outcome="failed", why="the run ended before its time")
+                note("failed", outcome="failed", why=TOO_LATE)
                 return
             targets = fault.resolve(scene)
             fault.prepare(scene)
-            note("inject", targets=targets)
+            self._append(id, "inject", targets=targets)  # or else it is not injected
             if not self._until(entry.at_ns):
-                note("failed", outcome="failed", why="the run ended before its time")
+                note("cancelled", outcome="failed", why=TOO_LATE)
                 return
             touched = True
             self._set_active(id, entry.name)
@@ -179,13 +184,10 @@ class Nemesis:
 
     def _run_step(self, k: int, entry: Any) -> None:
         id = f"f{k}"
-
-        def note(event: str, **columns: Any) -> None:
-            self._journal.append({"id": id, "event": event, "t_ns": self._now(), **columns})
-
+        note = functools.partial(self._note, id)
         try:
             if not self._until(entry.at_ns):
-                note("failed", outcome="failed", why="the run ended before its time")
+                note("failed", outcome="failed", why=TOO_LATE)
                 return
             scene = self._scene(k)
             targets = entry.node.resolve(self._cluster.nodes, self._roles(), scene.rng)
@@ -200,6 +202,16 @@ class Nemesis:
             note("failed", outcome="failed", why=_said(error))
         finally:
             self._set_active(id, None)
+
+    def _append(self, id: str, event: str, **columns: Any) -> None:
+        self._journal.append({"id": id, "event": event, "t_ns": self._now(), **columns})
+
+    def _note(self, id: str, event: str, **columns: Any) -> None:
+        """Write down what happened. A full disk must not keep a fault from being healed."""
+        try:
+            self._append(id, event, **columns)
+        except AftershockError as error:
+            self._unwritten = error
 
     def _set_active(self, id: str, name: str | None) -> None:
         with self._lock:

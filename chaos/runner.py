@@ -16,11 +16,12 @@ from typing import Any, Protocol
 import docker
 
 import chaos
-from chaos.errors import AftershockError, EngineError, Interrupted
+from chaos.errors import AftershockError, EngineError, Interrupted, RecordError
 from chaos.load.plan import LoadPlan
 from chaos.load.pool import LoadPool, LoadStats
 from chaos.nemesis import Nemesis
 from chaos.record import rundir
+from chaos.record.journal import open_faults
 from chaos.record.writer import RunWriter
 from chaos.registry import SYSTEMS, WORKLOADS
 from chaos.runtime import images
@@ -72,6 +73,7 @@ class _Stage:
     watch: Watch
     t0_ns: int = 0
     marks: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+    left: list[str] = dataclasses.field(default_factory=list)  # what could not be cleaned up
 
     def enter(self, phase: str, seconds: float | None = None) -> None:
         """Begin a phase and end the one before; on disk at once."""
@@ -118,7 +120,7 @@ def run(order: Order, watch: Watch) -> Path:
             roles=sampler.roles, client_zones=list(order.loaded.topology.clients),
             steps=system.steps if isinstance(system, HasOperators) else {},
         )
-        undo.callback(nemesis.heal)
+        undo.callback(_heal_all, stage, nemesis)
         nemesis.plan()
         # 4. The clock: t = 0, from which everything is counted.
         stage.t0_ns = time.monotonic_ns() + LEAD_NS
@@ -129,7 +131,7 @@ def run(order: Order, watch: Watch) -> Path:
         stage.enter("load", experiment.duration_ns / 1e9)
         pool.start(stage.t0_ns)
         nemesis.start(stage.t0_ns)
-        _wait(stage, cluster, pool, experiment.duration_ns)
+        _wait(stage, cluster, pool, nemesis, experiment.duration_ns)
         pool.stop(experiment.workload.timeout_ns / 1e9 + 10)
         # 6. Recovery: every fault healed, and proven to be.
         stage.enter("heal")
@@ -156,22 +158,34 @@ def _ending(stage: _Stage) -> Iterator[None]:
     """Finish the record in every case, with the state that the run ended in."""
     try:
         yield
-    except KeyboardInterrupt:
-        stage.save()
-        stage.writer.finish("interrupted", "Ctrl-C")
-        raise Interrupted(
-            f"interrupted; faults healed, containers removed, the run is kept in {stage.writer.path}"
-        ) from None
-    except AftershockError as error:
-        stage.save()
-        stage.writer.finish("failed", error.what)
-        raise
-    except Exception as error:
-        stage.writer.finish("failed", f"{type(error).__name__}: {error}")
-        raise
-    else:
         stage.save()
         stage.writer.finish("done")
+    except KeyboardInterrupt:
+        _give_up(stage, "interrupted", "Ctrl-C")
+        left = "; ".join(stage.left) or "every fault healed, every container removed"
+        raise Interrupted(f"interrupted: {left}; the run is kept in {stage.writer.path}") from None
+    except RecordError as error:
+        _give_up(stage, "failed", error.what)
+        raise AftershockError(
+            error.what, detail=error.detail,
+            fix=error.fix or f"free disk space; what was recorded is in {stage.writer.path}",
+        ) from None
+    except AftershockError as error:
+        _give_up(stage, "failed", error.what)
+        raise
+    except Exception as error:
+        _give_up(stage, "failed", f"{type(error).__name__}: {error}")
+        raise
+
+
+def _give_up(stage: _Stage, state: str, reason: str) -> None:
+    """Finish the record of a run that did not end as planned; the error shown is its first."""
+    with contextlib.suppress(AftershockError):
+        stage.save()
+    try:
+        stage.writer.finish(state, reason)
+    except AftershockError as error:
+        stage.watch.say(f"the record stays unfinished, but readable: {error.what}")
 
 
 def _meta(order: Order, system: System) -> dict[str, Any]:
@@ -242,10 +256,13 @@ def _load(
     )
 
 
-def _wait(stage: _Stage, cluster: RunningCluster, pool: LoadPool, duration_ns: int) -> None:
+def _wait(
+    stage: _Stage, cluster: RunningCluster, pool: LoadPool, nemesis: Nemesis, duration_ns: int
+) -> None:
     """Until the load phase is over; an error as soon as clients or the engine are lost."""
     while (left := stage.t0_ns + duration_ns - time.monotonic_ns()) > 0:
         pool.check()
+        nemesis.check()
         if lost := cluster.lost():
             raise EngineError(
                 f"the container engine stopped in mid-run: {lost}",
@@ -275,7 +292,15 @@ def _take_down(stage: _Stage, cluster: RunningCluster) -> None:
     try:
         cluster.down()
     except AftershockError as error:
+        stage.left.append(f"containers left behind ({error.what})")
         stage.watch.say(f"containers left behind: {error.what} ({error.fix})")
+
+
+def _heal_all(stage: _Stage, nemesis: Nemesis) -> None:
+    """Heal what is active, and notice what the record does not prove healed."""
+    nemesis.heal()
+    for fault in open_faults(stage.writer.path / rundir.JOURNAL):
+        stage.left.append(f"{fault['id']} ({fault['fault']}) not proven healed")
 
 
 def images_for(

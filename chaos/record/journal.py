@@ -118,13 +118,15 @@ def faults_from_journal(path: Path) -> pa.Table:
 def open_faults(path: Path) -> list[dict[str, Any]]:
     """Faults that were, or may have been, injected and not yet healed: each one's events, merged.
 
-    `aftershock heal` undoes these. An "inject" without an answer counts: it may have been done.
+    An "inject" without an answer counts: it may have been done. "cancelled" says that it was not;
+    a "healed" that the probe did not confirm does not count as healed.
     """
     found: dict[str, dict[str, Any]] = {}
     for event in read_journal(path):
         if event["event"] == "inject" or event["id"] in found:
             found[event["id"]] = found.get(event["id"], {}) | event
-        if event["event"] == "healed":
+        proven = event["event"] == "healed" and event.get("heal_outcome") == "confirmed"
+        if proven or event["event"] == "cancelled":
             found.pop(event["id"], None)
     return list(found.values())
 
