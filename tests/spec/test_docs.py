@@ -1,0 +1,45 @@
+"""docs/topology.md and docs/experiment.md name every key, and their examples are right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from chaos.spec.experiment import ENTRIES, Experiment, WorkloadSpec
+from chaos.spec.target import WORDS
+from chaos.spec.topology import Cost, Link, Region, Topology, TopologyNode
+from chaos.spec.validate import validate_files
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def _keys(*models: type[BaseModel]) -> list[str]:
+    return [f.alias or name for model in models for name, f in model.model_fields.items()]
+
+
+KEYS = {
+    "topology": _keys(Topology, Region, Link, TopologyNode, Cost),
+    "experiment": [*_keys(Experiment, WorkloadSpec, *ENTRIES.values()), *ENTRIES, *WORDS],
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_every_key_is_documented(kind: str) -> None:
+    text = (DOCS / f"{kind}.md").read_text(encoding="utf-8")
+    code = " ".join(re.findall(r"`([^`\n]+)`", text))
+    assert [key for key in KEYS[kind] if not re.search(rf"(?<![\w-]){key}(?![\w-])", code)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "notes"), [("topology", ["link delays are not applied yet"]), ("experiment", [])]
+)
+def test_the_example_is_right(kind: str, notes: list[str], tmp_path: Path) -> None:
+    text = (DOCS / f"{kind}.md").read_text(encoding="utf-8")
+    block = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert block
+    path = tmp_path / "example.yaml"
+    path.write_text(block[1], encoding="utf-8")
+    assert [finding.message for finding in validate_files([path])] == notes
