@@ -30,7 +30,7 @@ from chaos.record.tables import table_of
 
 EVENTS = (
     "planned", "inject", "injected", "probed", "heal", "healed", "heal-probed",
-    "step", "step-done", "failed",
+    "step", "step-done", "failed", "cancelled",
 )  # fmt: skip
 _TIMES = {"inject": "inject_ns", "step": "inject_ns", "heal": "heal_ns"}
 _JSON_COLUMNS = ("asked", "targets", "requested", "measured")
@@ -118,14 +118,14 @@ def faults_from_journal(path: Path) -> pa.Table:
 def open_faults(path: Path) -> list[dict[str, Any]]:
     """Faults that were, or may have been, injected and not yet healed: each one's events, merged.
 
-    An "inject" without an answer counts: it may have been done. "cancelled" says that it was not;
-    a "healed" that the probe did not confirm does not count as healed.
+    An "inject" without an answer counts: it may have been done. "cancelled" says that it was not.
+    A "healed" that the probe did not confirm does not count.
     """
     found: dict[str, dict[str, Any]] = {}
     for event in read_journal(path):
         if event["event"] == "inject" or event["id"] in found:
             found[event["id"]] = found.get(event["id"], {}) | event
-        proven = event["event"] == "healed" and event.get("heal_outcome") == "confirmed"
+        proven = event["event"] == "healed" and event.get("heal_outcome", "confirmed") == "confirmed"
         if proven or event["event"] == "cancelled":
             found.pop(event["id"], None)
     return list(found.values())
