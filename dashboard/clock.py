@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -12,11 +13,12 @@ from dashboard.data import Series, pretty
 PANELS = {  # title above the panel, relative height
     "faults": ("Faults", 0.5),
     "roles": ("Who claims to be primary", 1.0),
-    "rate": ("Operations per second, by outcome", 1.6),
-    "latency": ("Latency of ok operations (ms, log)", 1.3),
-    "lag": ("Replication lag (ms)", 0.9),
-    "anomalies": ("Anomalies", 0.6),
+    "rate": ("Operations per second", 1.6),
+    "latency": ("Latency of ok operations, ms", 1.3),
+    "lag": ("Replication lag, ms", 0.9),
+    "anomalies": ("Operations that an anomaly names", 0.6),
 }
+DASHES = {"solid": "━", "dash": "╍", "dot": "┅"}
 PIXELS = 118  # of a panel of height 1
 
 
@@ -35,7 +37,7 @@ def figure(data: Series, window: tuple[float, float] | None) -> go.Figure:
         shared_xaxes=True,
         vertical_spacing=0.045,
         row_heights=list(heights.values()),
-        subplot_titles=[title for title, _ in PANELS.values()],
+        subplot_titles=_titles(data),
     )
     _faults(chart, data.faults)
     _roles(chart, data, nodes)
@@ -62,7 +64,7 @@ def figure(data: Series, window: tuple[float, float] | None) -> go.Figure:
         selectdirection="h",
         barmode="overlay",
         hoverlabel={"namelength": -1},
-        legend={"y": 1.0, "yanchor": "bottom", "yref": "container"},
+        showlegend=False,
     )
     return chart
 
@@ -70,6 +72,28 @@ def figure(data: Series, window: tuple[float, float] | None) -> go.Figure:
 def row(panel: str) -> int:
     """A panel's row in the chart, from 1."""
     return list(PANELS).index(panel) + 1
+
+
+def _titles(data: Series) -> list[str]:
+    """Each panel's title with its own legend: colour and shape beside every name."""
+    roles = [
+        ("■", colour, role)
+        for role, (colour, _) in theme.ROLES.items()
+        if (data.lanes["role"] == role).any()
+    ]
+    rates = [(DASHES[look["dash"]], look["color"], k) for k, look in theme.OUTCOMES.items()]
+    nodes = sorted(data.lag["node"].unique()) if not data.lag.empty else []
+    lags = [("━", theme.NODES[i % len(theme.NODES)], theme.label(n)) for i, n in enumerate(nodes)]
+    quantiles = [("━", theme.REPLICA, "p50"), ("━", theme.PRIMARY, "p99")]
+    keys = {"roles": roles, "rate": rates, "latency": quantiles, "lag": lags}
+    return [
+        title
+        + "".join(
+            f'   <span style="color:{colour}">{shape}</span> {name}'
+            for shape, colour, name in keys.get(panel, [])
+        )
+        for panel, (title, _) in PANELS.items()
+    ]
 
 
 def _faults(chart: go.Figure, faults: pd.DataFrame) -> None:
@@ -100,6 +124,7 @@ def _faults(chart: go.Figure, faults: pd.DataFrame) -> None:
                 layer="below",
                 row="all",
                 col=1,
+                exclude_empty_subplots=False,
             )
         chart.add_trace(
             go.Bar(
@@ -164,9 +189,13 @@ def _roles(chart: go.Figure, data: Series, nodes: list[str]) -> None:
 
 def _rate(chart: go.Figure, ops: pd.DataFrame) -> None:
     for kind, look in theme.OUTCOMES.items():
+        rate = ops[kind]
+        if kind != "ok":  # a line along zero would say nothing, loudly
+            near = rate.rolling(3, center=True, min_periods=1).max()
+            rate = rate.where(near > 0)
         chart.add_trace(
             go.Scatter(
-                x=ops["t"], y=ops[kind], name=kind, legendgroup="rate", mode="lines",
+                x=ops["t"], y=rate, name=kind, legendgroup="rate", mode="lines",
                 line={"color": look["color"], "dash": look["dash"], "width": 2, "shape": "hvh"},
                 fill="tozeroy" if kind == "ok" else None,
                 fillcolor="rgba(109,182,254,0.25)",
@@ -234,9 +263,23 @@ def _axes(chart: go.Figure, data: Series) -> None:
     for panel in ("roles", "anomalies"):
         chart.update_yaxes(type="category", showgrid=False, row=row(panel), col=1)
     chart.update_yaxes(autorange="reversed", row=row("roles"), col=1)
-    chart.update_yaxes(type="log", rangemode="normal", row=row("latency"), col=1, nticks=5)
+    chart.update_yaxes(type="log", rangemode="normal", row=row("latency"), col=1)
+    chart.update_yaxes(**_decades(data.ops), row=row("latency"), col=1)
     for annotation in chart.layout.annotations[: len(PANELS)]:
         annotation.update(x=0, xanchor="left", font={"size": 13}, yshift=2)
+
+
+def _decades(ops: pd.DataFrame) -> dict[str, object]:
+    """Range and few, round ticks for the logarithmic axis of latency."""
+    known = ops[["p50", "p99"]].to_numpy().ravel()
+    known = known[known > 0]
+    if not len(known):
+        return {}
+    low, high = float(np.log10(known.min())) - 0.1, float(np.log10(known.max())) + 0.1
+    steps = (1, 10) if high - low > 1.6 else (1, 2, 5, 10)
+    powers = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+    ticks = sorted({step * 10.0**power for power in powers for step in steps})
+    return {"range": [low, high], "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
 
 
 def _nothing(chart: go.Figure, panel: str, why: str) -> None:

@@ -214,16 +214,25 @@ def _widest(part: pd.DataFrame, step: int) -> pd.DataFrame:
 
 
 def _anomalies(results: Mapping[str, Any], history: pa.Table) -> pd.DataFrame:
-    """The operations that witnesses name, at the time they ended; at most BINS of each name."""
+    """The operations that anomalies count (or that prove them), when they ended; `BINS` a name.
+
+    `results.json` may list fewer than it counts; then the name says how many of how many.
+    """
     rows: list[dict[str, Any]] = []
     ends = history["end_ns"]
     for check in results.get("checks") or []:
         for found in check.get("anomalies") or []:
-            name, named = str(found.get("name")), found.get("operations") or []
-            inside = [i for i in named if isinstance(i, int) and 0 <= i < len(ends)][:BINS]
-            rows += [{"t": ends[i].as_py() / S, "name": name, "operation": i} for i in inside]
+            named = found.get("instances") or found.get("operations") or []
+            inside = [i for i in named if isinstance(i, int) and 0 <= i < len(ends)]
+            count = found.get("count")
+            some = isinstance(count, int) and count > len(inside)
+            name = (
+                f"{found.get('name')} ({len(inside)} of {count:,})" if some else found.get("name")
+            )
+            inside = inside[:: -(-len(inside) // BINS) or 1]  # evenly, so that the span shows
+            rows += [{"t": ends[i].as_py() / S, "name": str(name), "operation": i} for i in inside]
             if not inside and isinstance(found.get("first_ns"), int):
-                rows.append({"t": found["first_ns"] / S, "name": name, "operation": -1})
+                rows.append({"t": found["first_ns"] / S, "name": str(name), "operation": -1})
     return pd.DataFrame(rows, columns=["t", "name", "operation"])
 
 

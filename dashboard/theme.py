@@ -28,7 +28,7 @@ ALARM = "#D92D20"
 GRID = "rgba(128,128,128,0.22)"
 NODES = ("#2F6FDE", "#12876F", "#B4690E", "#8E4EC6", "#C2356B", "#5B6573")
 VERDICTS = {  # shape, word, Streamlit colour
-    "invalid": ("✗", "INVALID", "red"),
+    "invalid": ("✕", "INVALID", "red"),
     "valid": ("✓", "VALID", "green"),
     "unknown": ("?", "UNKNOWN", "orange"),
     "running": ("●", "RUNNING", "blue"),
@@ -64,6 +64,11 @@ def percent(share: float | None) -> str:
         return NONE
     digits = 1 if share < 0.99 else 2 if share < 0.999 else 3
     return "100 %" if share == 1 else f"{share * 100:.{digits}f} %"
+
+
+def points(share: float) -> str:
+    """A difference of two shares, in percentage points."""
+    return f"{share * 100:.{1 if abs(share) >= 0.01 else 3}f} points"
 
 
 def seconds(value: float | None) -> str:

@@ -60,13 +60,12 @@ def _state(meta: dict[str, Any]) -> None:
 
 def _verdict(entry: data.Entry) -> None:
     """Faults that did not take effect, before anything else; then the verdict and the figures."""
-    summary = entry.summary
-    if summary is None or summary.results is None:
+    if entry.summary is None or entry.summary.results is None:
         st.info("This run has not been judged yet.", icon=":material/gavel:")
         st.code(f"aftershock check {entry.path}", language="bash")
         return
-    results = summary.results
-    row = row_of(summary)
+    results = entry.summary.results
+    row = row_of(entry.summary)
     faults = results.get("faults") or {}
     doubtful = [f"{faults[k]} {k}" for k in ("mismatch", "inconclusive") if faults.get(k)]
     if doubtful:
@@ -77,7 +76,10 @@ def _verdict(entry: data.Entry) -> None:
         )
     shape, word, _ = theme.VERDICTS[entry.verdict]
     box = {"valid": st.success, "invalid": st.error}.get(entry.verdict, st.warning)
-    box(f"{shape} **{word}** — {theme.plain(results.get('summary') or '', 600)}")
+    summary = str(results.get("summary") or "")
+    if summary.upper().startswith(f"{word}: "):
+        summary = summary[len(word) + 2 :]
+    box(f"{shape} **{word}** — {theme.plain(summary, 900)}")
     counts = results.get("counts") or {}
     done = " · ".join(f"{counts.get(k, 0):,} {k}" for k in ("ok", "fail", "info"))
     lost = theme.NONE if row.lost is None else f"{row.lost:,}"

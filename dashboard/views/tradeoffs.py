@@ -89,10 +89,16 @@ def _table(found: Comparison, names: tuple[str, str]) -> pd.DataFrame:
         ("Verdict", *(_verdict(r) for r in found.rows), ""),
         _line("Acknowledged writes lost", first.lost, second.lost, lambda v: f"{v:,.0f}"),
         ("Acknowledged writes", f"{first.acknowledged:,}", f"{second.acknowledged:,}", ""),
-        _line("Share lost", first.lost_share, second.lost_share, theme.percent),
+        _line("Share lost", first.lost_share, second.lost_share, theme.percent, theme.points),
         _line("Two primaries for", first.two_at_once_s, second.two_at_once_s, theme.seconds),
-        _line("Served, by requests", first.by_requests, second.by_requests, theme.percent),
-        _line("Served, by time", first.by_time, second.by_time, theme.percent),
+        _line(
+            "Served, by requests",
+            first.by_requests,
+            second.by_requests,
+            theme.percent,
+            theme.points,
+        ),
+        _line("Served, by time", first.by_time, second.by_time, theme.percent, theme.points),
         _line("Down, mean of clients", first.down_s, second.down_s, theme.seconds),
         _line("Longest outage", first.longest_outage_s, second.longest_outage_s, theme.seconds),
         _line("Recovery", first.recover_s, second.recover_s, theme.seconds),
@@ -107,14 +113,19 @@ def _table(found: Comparison, names: tuple[str, str]) -> pd.DataFrame:
 
 
 def _line(
-    name: str, one: float | None, two: float | None, shown: theme.Show
+    name: str,
+    one: float | None,
+    two: float | None,
+    shown: theme.Show,
+    difference: theme.Show | None = None,
 ) -> tuple[str, str, str, str]:
     texts = [theme.NONE if v is None else shown(v) for v in (one, two)]
     if one is None or two is None:
         return name, texts[0], texts[1], theme.NONE
     change = two - one
     sign = "+" if change > 0 else "−"
-    return name, texts[0], texts[1], "same" if not change else sign + shown(abs(change))
+    text = sign + (difference or shown)(abs(change))
+    return name, texts[0], texts[1], text if change else "same"
 
 
 def _verdict(row: Row) -> str:
@@ -130,7 +141,7 @@ def _chart(
     if any(r.usd_month is None or r.down_s is None or r.lost is None for r in found.rows):
         st.caption("No chart: cost, downtime or losses of one of the runs are not known.")
         return
-    low = min(break_even.usd_per_lost_write or 0.001, 0.001)
+    low = min((break_even.usd_per_lost_write or 0.01) / 10, 0.001)
     top = max(break_even.usd_per_lost_write or 1.0, 10.0) * 10
     prices = np.geomspace(low, top, 200)
     chart = go.Figure()
@@ -142,16 +153,8 @@ def _chart(
             x=prices, y=total, name=theme.label(name), mode="lines",
             line={"color": colour, "dash": dash, "width": 2.5}, hovertemplate="$%{y:,.2f}",
         )  # fmt: skip
-    if break_even.usd_per_lost_write:
-        chart.add_vline(
-            break_even.usd_per_lost_write, line={"dash": "dot", "width": 1.5, "color": "gray"},
-            annotation_text=f"break-even {usd(break_even.usd_per_lost_write)}",
-        )  # fmt: skip
-    if lost_usd:
-        chart.add_vline(
-            lost_usd, line={"width": 1.5, "color": theme.INFO},
-            annotation_text=f"your price {usd(lost_usd)}", annotation_position="bottom right",
-        )  # fmt: skip
+    _mark(chart, break_even.usd_per_lost_write, "break-even", "gray", 1.0)
+    _mark(chart, lost_usd, "your price", theme.INFO, 0.9)
     chart.update_xaxes(
         type="log",
         title="price of a lost write ($, log)",
@@ -170,6 +173,17 @@ def _chart(
     chart.update_layout(margin={"t": 40, "b": 40, "l": 60})
     st.subheader("What a month costs, all in")
     st.plotly_chart(chart, key="costs", config={"displaylogo": False})
+
+
+def _mark(chart: go.Figure, price: float | None, name: str, colour: str, height: float) -> None:
+    """A vertical line with words at a price; zero is not on a logarithmic axis."""
+    if not price or price <= 0:
+        return
+    chart.add_vline(price, line={"dash": "dot", "width": 2, "color": colour})
+    chart.add_annotation(
+        x=float(np.log10(price)), y=height, yref="paper", text=f"{name} {usd(price)}",
+        showarrow=False, xanchor="left", xshift=4, yanchor="top",
+    )  # fmt: skip
 
 
 def _dollars(value: float) -> str:
