@@ -106,6 +106,13 @@ def operator_step(
 
 NOT_CONNECTED = (
     ErrorRule(
+        code="no-primary",
+        kind=NotConnected,
+        pattern=r"^no primary",
+        definite=True,
+        reason="no node that answered takes writes; of the operation nothing was sent",
+    ),
+    ErrorRule(
         code="connection-refused",
         kind=NotConnected,
         pattern=r"(?i)refused",
@@ -118,13 +125,6 @@ NOT_CONNECTED = (
         pattern=r"(?i)timed? ?out",
         definite=True,
         reason="no connection was made in time; of the operation nothing was sent",
-    ),
-    ErrorRule(
-        code="no-primary",
-        kind=NotConnected,
-        pattern=r"no primary",
-        definite=True,
-        reason="no node that answered takes writes; of the operation nothing was sent",
     ),
     ErrorRule(
         code="not-connected",

@@ -284,7 +284,8 @@ class PostgresClient:
                 return
             session.close()
             said.append(f"{node} is a standby")
-        raise NotConnected("no primary: " + "; ".join(said))
+        missing = "no primary: " if any(text.endswith("is a standby") for text in said) else ""
+        raise NotConnected(missing + "; ".join(said))
 
     def invoke(self, operation: Invocation) -> Result:
         """Do it once; a broken or demoted connection is dropped, and made anew by the next call."""
