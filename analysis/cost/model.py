@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.cost.book import Book, books
-from analysis.cost.traffic import Flow, flows
+from analysis.cost.traffic import Flow, flows, steady
 from chaos.record.reader import RunData
 
 STORAGE = "gp3"
@@ -139,7 +139,7 @@ def _transfer(bill: _Bill, run: RunData, stated_gb: float | None) -> dict[str, A
             bill.unknown(part, f"{name} bytes were not measured: fewer than two counts under load")
         if stated_gb is None and 0 < len(sent) < len(pairs):
             bill.notes.append(f"{len(pairs) - len(sent)} of {len(pairs)} {name} links had no count")
-    statement = _statement(bill.book, seconds, stated_gb)
+    statement = _statement(bill.book, seconds, steady(run).name, stated_gb)
     return {**measured, "seconds": round(seconds, 3), "statement": statement}
 
 
@@ -154,13 +154,14 @@ def _stated(nodes: Mapping[str, Mapping[str, Any]], gb: float, book: Book) -> li
     ]
 
 
-def _statement(book: Book, seconds: float, stated_gb: float | None) -> str:
+def _statement(book: Book, seconds: float, stretch: str, stated_gb: float | None) -> str:
     if stated_gb is not None:
         return f"transfer as the topology states: {stated_gb:g} GB a month to each replica"
     if not seconds:
         return "no bytes between nodes were measured"
     return (
-        f"bytes between nodes counted over {seconds:.1f} s of load, stretched to "
+        f"bytes between nodes counted over {seconds:.1f} s of load"
+        f"{'' if stretch == 'load' else f' {stretch}'}, stretched to "
         f"{book.hours_per_month:g} h as if that load never paused; clients' bytes not counted"
     )
 

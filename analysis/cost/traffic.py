@@ -1,4 +1,4 @@
-"""Bytes between nodes, as the nodes counted them while the load ran."""
+"""Bytes between nodes, as the nodes counted them while the load ran undisturbed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from analysis.availability import load_phase
+from analysis.availability import Window, load_phase
 from chaos.record.reader import RunData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """What `receiver` got from `sender` between its first and last count of the load phase."""
+    """What `receiver` got from `sender` between its first and last count of the steady stretch."""
 
     sender: str
     receiver: str
@@ -28,20 +28,38 @@ class Flow:
         return self.bytes / self.seconds * seconds / 1e9
 
 
+STEADY_S_MIN = 2.0  # a shorter stretch says little of a month
+
+
+def steady(run: RunData) -> Window:
+    """The stretch that a month is made of: the load before the first fault or operator step.
+
+    A rejoin copies a whole database within seconds and a partition sends nothing; neither goes on
+    for a month. Where that stretch is too short, the whole load has to do.
+    """
+    load = load_phase(run)
+    begun = [t for t in run.faults["inject_ns"].to_pylist() if t is not None]
+    end_ns = min([load.end_ns, *begun])
+    if (end_ns - load.start_ns) / 1e9 < STEADY_S_MIN:
+        return load
+    return Window(name="before the first fault" if begun else "load", start_ns=load.start_ns,
+                  end_ns=end_ns)  # fmt: skip
+
+
 def flows(run: RunData) -> list[Flow]:
-    """Every pair of nodes with two counts or more, from `samples.rx_bytes`.
+    """Every pair of nodes with two counts or more in the steady stretch, from `rx_bytes`.
 
     Counters are cumulative; one that falls began again (its pod was replaced), and what it shows
     then is new. Peers that are no nodes (clients, the proxy) are left out.
     """
-    load = load_phase(run)
+    stretch = steady(run)
     nodes = {node.get("name") for node in run.meta["nodes"]}
     samples = run.samples
     chosen = samples.filter(
         pc.and_(
             pc.and_(
-                pc.greater_equal(samples["t_ns"], load.start_ns),
-                pc.less_equal(samples["t_ns"], load.end_ns),
+                pc.greater_equal(samples["t_ns"], stretch.start_ns),
+                pc.less_equal(samples["t_ns"], stretch.end_ns),
             ),
             pc.is_valid(samples["rx_bytes"]),
         )

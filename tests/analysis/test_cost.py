@@ -35,13 +35,14 @@ def make(tmp_path: Path) -> Make:
         nodes: list[dict[str, Any]],
         cost: dict[str, Any] | None = None,
         samples: list[dict[str, Any]] | None = None,
+        faults: list[dict[str, Any]] | None = None,
     ) -> RunData:
         meta = {
             "nodes": nodes,
             "topology": {} if cost is None else {"cost": cost},
             "phases": [{"name": "load", "start_ns": 0, "end_ns": 10 * S}],
         }
-        return open_run(write_run(tmp_path / "run", meta, [], [], samples or []))
+        return open_run(write_run(tmp_path / "run", meta, [], faults or [], samples or []))
 
     return make
 
@@ -144,6 +145,18 @@ def test_counts_outside_the_load_do_not_count(make: Make) -> None:
     rows = sends("n2", "n1", 1e6, seconds=20)
     found = price(make([node("n1", "a"), node("n2", "b")], MACHINES, rows))
     assert found["measured"]["cross_zone_bytes"] == 10_000_000
+
+
+def test_a_rejoin_does_not_go_on_for_a_month(make: Make) -> None:
+    """A standby copies 50 MB at 8 s; what counts is the steady 1 kB/s before the fault at 5 s."""
+    copied = {"t_ns": 9 * S, "node": "n2", "rx_bytes": json.dumps({"n1": 50_000_000})}
+    samples = [*sends("n2", "n1", 1000.0, seconds=8), copied]
+    kill = {"id": "f1", "kind": "fault", "fault": "kill", "inject_ns": 5 * S}
+    disturbed = price(make(THREE_ZONES[:2], MACHINES, samples, [kill]))
+    assert disturbed["measured"]["cross_zone_bytes"] == 5000
+    assert "before the first fault" in disturbed["measured"]["statement"]
+    early = price(make(THREE_ZONES[:2], MACHINES, samples, [{**kill, "inject_ns": S}]))
+    assert early["measured"]["cross_zone_bytes"] == 50_000_000
 
 
 def test_every_figure_has_a_dated_source() -> None:
