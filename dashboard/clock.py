@@ -82,8 +82,7 @@ def _titles(data: Series) -> list[str]:
         if (data.lanes["role"] == role).any()
     ]
     rates = [(DASHES[look["dash"]], look["color"], k) for k, look in theme.OUTCOMES.items()]
-    nodes = sorted(data.lag["node"].unique()) if not data.lag.empty else []
-    lags = [("━", theme.NODES[i % len(theme.NODES)], theme.label(n)) for i, n in enumerate(nodes)]
+    lags = [("━", colour, theme.label(node)) for node, colour, _ in _lagging(data.lag)]
     quantiles = [("━", theme.REPLICA, "p50"), ("━", theme.PRIMARY, "p99")]
     keys = {"roles": roles, "rate": rates, "latency": quantiles, "lag": lags}
     return [
@@ -222,17 +221,25 @@ def _lag(chart: go.Figure, lag: pd.DataFrame) -> None:
     if lag.empty or lag["lag_ms"].isna().all():
         _nothing(chart, "lag", "no node reported its lag in ms")
         return
-    for i, (node, part) in enumerate(lag.groupby("node", sort=True)):
-        if part["lag_ms"].isna().all():
-            continue
+    for node, colour, part in _lagging(lag):
         chart.add_trace(
             go.Scatter(
                 x=part["t"], y=part["lag_ms"], name=f"lag {theme.label(node)}", mode="lines",
-                line={"color": theme.NODES[i % len(theme.NODES)], "width": 1.6},
-                legendgroup="lag", hovertemplate="%{y:,.0f} ms",
+                line={"color": colour, "width": 1.6}, hovertemplate="%{y:,.0f} ms",
             ),
             row=row("lag"), col=1,
         )  # fmt: skip
+
+
+def _lagging(lag: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Each node that ever reported a lag, with its colour and its samples."""
+    known = lag.dropna(subset=["lag_ms"])
+    parts = [
+        (str(node), part)
+        for node, part in lag.groupby("node", sort=True)
+        if (known["node"] == node).any()
+    ]
+    return [(node, theme.NODES[i % len(theme.NODES)], part) for i, (node, part) in enumerate(parts)]
 
 
 def _anomalies(chart: go.Figure, anomalies: pd.DataFrame, names: list[str]) -> None:
@@ -262,7 +269,10 @@ def _axes(chart: go.Figure, data: Series) -> None:
     )
     for panel in ("roles", "anomalies"):
         chart.update_yaxes(type="category", showgrid=False, row=row(panel), col=1)
-    chart.update_yaxes(autorange="reversed", row=row("roles"), col=1)
+    lanes = [theme.label(node) for node in dict.fromkeys(data.lanes["node"])]
+    chart.update_yaxes(
+        categoryorder="array", categoryarray=lanes, autorange="reversed", row=row("roles"), col=1
+    )
     chart.update_yaxes(type="log", rangemode="normal", row=row("latency"), col=1)
     chart.update_yaxes(**_decades(data.ops), row=row("latency"), col=1)
     for annotation in chart.layout.annotations[: len(PANELS)]:

@@ -296,12 +296,13 @@ def cut(run: RunData, start: float, end: float, kinds: Sequence[str] = ()) -> Cu
 
 
 def pretty(text: Any) -> str:
-    """A JSON list of names as a line; anything else as it is."""
+    """A JSON list of names as a line, "|" between the sides of a cut; anything else as it is."""
     try:
         data = json.loads(text)
     except (TypeError, ValueError):
         return "" if text is None else str(text)
-    return ", ".join(map(str, data)) if isinstance(data, list) else str(data)
+    line = ", ".join(map(str, data)) if isinstance(data, list) else str(data)
+    return line.replace(", |, ", " | ")
 
 
 def results_of(entry: Entry) -> dict[str, Any]:

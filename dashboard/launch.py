@@ -31,7 +31,8 @@ def command(port: int, runs: Sequence[Path | str]) -> list[str]:
         "browser.gatherUsageStats": "false",
         "browser.serverAddress": ADDRESS,
         "client.toolbarMode": "minimal",
-        "theme.primaryColor": "#2F6FDE",
+        "theme.light.primaryColor": "#2F6FDE",  # not theme.primaryColor: that forces light mode
+        "theme.dark.primaryColor": "#6DB6FE",
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
     folders = [str(Path(run).resolve()) for run in runs]
