@@ -1,0 +1,54 @@
+"""How long a user waits for a command that starts no container."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from chaos import paths
+from chaos.errors import RecordError
+from chaos.record.reader import find_runs, run_summary
+from tests.bench.support import Row, row
+
+AFTERSHOCK = str(Path(sys.executable).parent / "aftershock")
+ROUNDS = 5
+FINISHED = {0, 1, 3}  # the verdicts
+
+
+def run() -> list[Row]:
+    """Rows {"what", "value", "unit", "goal"}: medians of five."""
+    rows = [
+        row("aftershock --help", _seconds("--help"), "s", "< 0.3"),
+        row("aftershock validate redis-split-brain",
+            _seconds("validate", "redis-split-brain"), "s"),
+    ]  # fmt: skip
+    path = _newest()
+    if path is None:
+        return [*rows, row("aftershock check RUN (there is no finished run)", None, "s")]
+    name = str(run_summary(path).meta["name"])
+    return [*rows, row(f"aftershock check, a run of {name}", _seconds("check", str(path)), "s")]
+
+
+def _newest() -> Path | None:
+    """The newest finished run that ships, else of the user's own."""
+    for folder in (paths.recorded(), Path("runs")):
+        for path in find_runs(folder):
+            with contextlib.suppress(RecordError):  # not readable: not this one
+                if run_summary(path).meta["state"] == "done":
+                    return path
+    return None
+
+
+def _seconds(*arguments: str) -> float:
+    seconds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        done = subprocess.run([AFTERSHOCK, *arguments], capture_output=True, text=True, check=False)
+        seconds.append(time.perf_counter() - began)
+        if done.returncode not in FINISHED:
+            raise RuntimeError(f"{' '.join(arguments)}: {done.stderr}")
+    return statistics.median(seconds)
