@@ -81,11 +81,8 @@ class History:
             yield self.payload[int(row)].as_py()
 
 
-def read_history(table: pa.Table, cut_ns: int | None = None) -> History:
+def read_history(table: pa.Table) -> History:
     """Columns of a table with the schema `chaos.record.schema.HISTORY`.
-
-    `cut_ns`: nothing invoked from then on is known (a run cut short). An answer that came later may
-    rest on operations that are not in the history, so it counts as indeterminate.
 
     Raises RecordError for a missing column, an unknown type word, or an operation that ends
     before it starts.
@@ -107,8 +104,6 @@ def read_history(table: pa.Table, cut_ns: int | None = None) -> History:
             f"operation {row} ends at {int(end_ns[row])} ns, before it starts "
             f"at {int(start.values[row])} ns"
         )
-    if cut_ns is not None:
-        types = np.where((types == OK) & (end_ns >= cut_ns), np.int8(INFO), types)
     return History(
         process=_integers(table, "process").values,
         node=_words(table, "node"),

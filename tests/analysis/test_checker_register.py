@@ -345,12 +345,6 @@ def test_the_same_value_on_two_keys_names_two_versions():
     assert names([*rows, row("read", 2, 5, 6, key="b")]) == {"thin-air-read": 1}
 
 
-def test_answers_after_a_cut_are_not_held_against_the_database():
-    rows = [*padding(), W1, row("read", 77, 40, 60)]
-    assert check(read_history(table(rows)), Context()).verdict is Verdict.INVALID
-    assert check(read_history(table(rows), cut_ns=55), Context()).verdict is Verdict.VALID
-
-
 def test_a_long_chain_of_swaps_and_of_pending_swaps():
     count = 5000
     for kind in ("ok", "info"):

@@ -1,0 +1,166 @@
+"""One run → one verdict: what `results.json` holds, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis.attribution import attribute, fault_titles
+from analysis.availability import measure
+from analysis.checkers import CHECKERS
+from analysis.checkers.base import CheckResult, Context, Verdict, run_checker
+from analysis.cost.model import price
+from analysis.history import FAIL, INFO, OK, History, read_history
+from analysis.primaries import two_at_once
+from chaos.errors import EXIT_INVALID, EXIT_UNKNOWN, EXIT_VALID
+from chaos.record import rundir
+from chaos.record.reader import RunData
+
+RESULTS_VERSION = 1
+PROPERTIES: Mapping[str, Sequence[str]] = {  # what a workload's history can decide
+    "register": ("linearizable-register",),
+    "set": ("set",),
+}
+_EXIT = {
+    Verdict.VALID: EXIT_VALID,
+    Verdict.INVALID: EXIT_INVALID,
+    Verdict.UNKNOWN: EXIT_UNKNOWN,
+}
+_NEVER = np.iinfo(np.int64).max
+_NO_EFFECT = ("mismatch", "failed")
+
+
+def judge(
+    run: RunData, properties: Sequence[str] | None = None, *, budget: int | None = None
+) -> dict[str, Any]:
+    """Everything known about a run, in the shape of docs/interfaces.md.
+
+    `properties` defaults to what the run's workload can decide; `budget` is in search steps.
+    RecordError when the history's columns make no sense; a checker that fails gives `unknown`.
+    """
+    history = read_history(run.history)
+    context = Context(final_ns=_final_ns(run), budget=budget)
+    names = default_properties(run) if properties is None else list(properties)
+    checks = [
+        attribute(run_checker(name, CHECKERS, history, context), history, run) for name in names
+    ]
+    verdict = worst(check.verdict for check in checks)
+    notes = list(run.notes)
+    primaries = two_at_once(run.samples)
+    return {
+        "version": RESULTS_VERSION,
+        "path": str(run.path),
+        "verdict": str(verdict),
+        "summary": _summary(run, verdict, checks, primaries),
+        "checks": [check.to_json() for check in checks],
+        "counts": _counts(history),
+        "faults": _fault_counts(run),
+        "primaries": primaries,
+        "availability": _part("availability", measure, run, notes),
+        "cost": _part("cost", price, run, notes),
+        "notes": notes,
+    }
+
+
+def write_results(run: RunData, results: Mapping[str, Any]) -> None:
+    """Write `results.json` into the run directory; its path is "." there, so that it may move."""
+    rundir.write_json(run.path / rundir.RESULTS, {**results, "path": "."})
+
+
+def exit_code(verdict: str) -> int:
+    """0 valid, 1 invalid, 3 unknown."""
+    return _EXIT[Verdict(verdict)]
+
+
+def worst(verdicts: Any) -> Verdict:
+    """Invalid before unknown before valid; nothing checked is unknown."""
+    found = set(verdicts)
+    for verdict in (Verdict.INVALID, Verdict.UNKNOWN, Verdict.VALID):
+        if verdict in found:
+            return verdict
+    return Verdict.UNKNOWN
+
+
+def default_properties(run: RunData) -> list[str]:
+    """The properties that this run's workload can decide; none for a workload we do not know."""
+    workload = run.meta["experiment"].get("workload")
+    name = workload.get("name") if isinstance(workload, dict) else None
+    return list(PROPERTIES.get(str(name), ()))
+
+
+def _final_ns(run: RunData) -> tuple[int, int] | None:
+    phases = run.meta["phases"]
+    for phase in phases:
+        if phase["name"] == "final":
+            return phase["start_ns"], phase["end_ns"]
+    return (_NEVER, _NEVER) if phases else None  # cut before its final reads: there are none
+
+
+def _counts(history: History) -> dict[str, int]:
+    found = np.bincount(history.type, minlength=3)
+    return {"ok": int(found[OK]), "fail": int(found[FAIL]), "info": int(found[INFO])}
+
+
+def _fault_counts(run: RunData) -> dict[str, int]:
+    rows = [row for row in run.faults.to_pylist() if row["kind"] == "fault"]
+    counts = {"injected": sum(row["inject_ns"] is not None for row in rows)}
+    for outcome in ("confirmed", "mismatch", "inconclusive", "failed"):
+        counts[outcome] = sum(row["outcome"] == outcome for row in rows)
+    counts["healed"] = sum(row["heal_outcome"] == "confirmed" for row in rows)
+    return counts
+
+
+def _part(
+    name: str, work: Callable[[RunData], dict[str, Any]], run: RunData, notes: list[str]
+) -> dict[str, Any]:
+    """A part of the results that must not lose the verdict when it fails; then it is empty."""
+    try:
+        return work(run)
+    except Exception as error:
+        notes.append(f"{name} could not be worked out: {type(error).__name__}: {error}")
+        return {}
+
+
+def _summary(
+    run: RunData, verdict: Verdict, checks: Sequence[CheckResult], primaries: Mapping[str, Any]
+) -> str:
+    """What was wrong with the run itself, then the verdict, then what else is needed to judge."""
+    parts = [*_without_effect(run), *(_capital(note) for note in run.notes)]
+    if not checks:
+        parts.append("Unknown: no property was checked, for this workload promises none we know")
+    for check in sorted(checks, key=lambda c: c.verdict is not verdict):
+        parts.append(f"{_capital(check.verdict)}: {check.property}: {check.why}")
+    seconds = primaries["two_at_once_s"]
+    if seconds:
+        nodes = sorted({node for window in primaries["windows"] for node in window["nodes"]})
+        parts.append(f"{' and '.join(nodes)} claimed to be primary at once for {seconds:.1f} s")
+    parts += _not_healed(run)
+    return ". ".join(parts) + "."
+
+
+def _without_effect(run: RunData) -> list[str]:
+    sentences = []
+    for row in run.faults.to_pylist():
+        if row["outcome"] in _NO_EFFECT:
+            verb = "did not take effect" if row["kind"] == "fault" else "was not done"
+            why = f": {row['why']}" if row["why"] else ""
+            sentences.append(f"{row['id']} ({row['fault']}) {verb}{why}".rstrip("."))
+    return sentences
+
+
+def _not_healed(run: RunData) -> list[str]:
+    titles = fault_titles(run)
+    return [
+        f"{titles[row['id']]} was not seen to heal"
+        for row in run.faults.to_pylist()
+        if row["kind"] == "fault"
+        and row["inject_ns"] is not None
+        and row["outcome"] != "failed"
+        and row["heal_outcome"] in ("mismatch", "pending")
+    ]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
