@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -215,3 +216,9 @@ def test_every_kind_of_anomaly_is_described_once():
         assert kind.counts
         assert kind.rules_out
         assert kind.reference
+
+
+def test_the_documentation_says_what_every_anomaly_counts():
+    text = (Path(__file__).parents[2] / "docs" / "checkers.md").read_text()
+    for kind in KINDS:
+        assert f"| `{kind.name}` | {kind.counts} |" in text
