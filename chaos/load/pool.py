@@ -67,6 +67,11 @@ class LoadPool:
         self._workers = [_Worker(n, part) for n, part in enumerate(plan.split(count))]
         self.segments = [Path(worker.plan.segment) for worker in self._workers]
 
+    @property
+    def pids(self) -> list[int]:
+        """The workers' process numbers."""
+        return [worker.pid for worker in self._workers]
+
     def __enter__(self) -> Self:
         return self
 
@@ -179,6 +184,7 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # Ctrl-C is for the controller
         )
+        self.pid = self._process.pid
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         self.tell(to_json(plan))

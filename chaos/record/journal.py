@@ -125,7 +125,9 @@ def open_faults(path: Path) -> list[dict[str, Any]]:
     for event in read_journal(path):
         if event["event"] == "inject" or event["id"] in found:
             found[event["id"]] = found.get(event["id"], {}) | event
-        proven = event["event"] == "healed" and event.get("heal_outcome", "confirmed") == "confirmed"
+        proven = (
+            event["event"] == "healed" and event.get("heal_outcome", "confirmed") == "confirmed"
+        )
         if proven or event["event"] == "cancelled":
             found.pop(event["id"], None)
     return list(found.values())

@@ -25,6 +25,8 @@ from chaos.errors import RecordError
 FSYNC_S = 1.0
 TIME_NS_MAX = 2**62
 
+# O_APPEND: after a half-written batch has been cut off, the next one begins where it began.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_APPEND
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -44,7 +46,7 @@ class SegmentWriter:
         self._synced = time.monotonic()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            self._file = os.open(path, _FLAGS, 0o644)
         except OSError as error:
             raise RecordError(f"cannot make {path}: {error.strerror}") from None
         self._stream = pa.ipc.new_stream(self._buffer, schema, options=_OPTIONS)
