@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
+from analysis.compare import row_of
 from chaos.errors import AftershockError, RecordError
 from chaos.record import rundir
 from chaos.record.reader import RunData, RunSummary, find_runs, open_run, run_summary
@@ -77,6 +78,8 @@ def _entry(key: str, path: Path) -> Entry:
         return Entry(key, path, _summary(str(path), _changed(path)))
     except AftershockError as error:
         return Entry(key, path, None, str(error))
+    except (AttributeError, TypeError) as error:
+        return Entry(key, path, None, f"{rundir.RESULTS} is not one of ours: {error}")
 
 
 def _started(entry: Entry) -> str:
@@ -86,13 +89,43 @@ def _started(entry: Entry) -> str:
 def _changed(path: Path) -> tuple[float, ...]:
     """When each part of the run changed last; part of every cache's key."""
     names = (rundir.RUN_JSON, rundir.RESULTS, rundir.HISTORY, rundir.SAMPLES, rundir.FAULTS)
-    files = [path / name for name in names]
-    return tuple(file.stat().st_mtime if file.exists() else 0.0 for file in files)
+    files = [path / name for name in (*names, rundir.JOURNAL)]
+    files += sorted((path / rundir.SEGMENTS).glob("*"))  # of a run that goes on, or was cut
+    return tuple(_time(file) for file in files)
+
+
+def _time(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
 def _summary(path: str, changed: tuple[float, ...]) -> RunSummary:
-    return run_summary(Path(path))
+    summary = run_summary(Path(path))
+    row_of(summary)  # refuses figures that are no figures
+    if not _shaped(summary.results or {}):
+        raise RecordError(
+            f"{Path(path) / rundir.RESULTS} is not as `aftershock check` writes it",
+            fix=f"judge the run again: aftershock check {path}",
+        )
+    return summary
+
+
+def _shaped(results: Mapping[str, Any]) -> bool:
+    """Whether the parts that pages loop over and print are lists and numbers."""
+    cost = results.get("cost") or {}
+    numbers = [*(results.get("counts") or {}).values(), *(results.get("faults") or {}).values()]
+    anomalies = [a for c in results.get("checks") or [] for a in c.get("anomalies") or []]
+    lists = [a.get(key) or [] for a in anomalies for key in ("operations", "instances", "faults")]
+    lists += [cost.get("lines") or [], cost.get("notes") or []]
+    return (
+        all(isinstance(n, int) for n in numbers)
+        and all(isinstance(part, list) for part in lists)
+        and all(isinstance(line, dict) for line in cost.get("lines") or [])
+        and isinstance(cost.get("measured") or {}, dict)
+    )
 
 
 @st.cache_resource(show_spinner="Reading the run …", max_entries=4)
@@ -303,10 +336,3 @@ def pretty(text: Any) -> str:
         return "" if text is None else str(text)
     line = ", ".join(map(str, data)) if isinstance(data, list) else str(data)
     return line.replace(", |, ", " | ")
-
-
-def results_of(entry: Entry) -> dict[str, Any]:
-    """The run's results; RecordError while there are none."""
-    if entry.summary is None or entry.summary.results is None:
-        raise RecordError(f"{entry.key} has not been judged", fix=f"aftershock check {entry.path}")
-    return entry.summary.results

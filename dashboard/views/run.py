@@ -31,31 +31,30 @@ def show() -> None:
     if entry.summary is None:
         st.error(theme.plain(entry.problem, 600), icon=":material/error:")
         return
-    try:
-        _state(entry.summary.meta)
-        _verdict(entry)
-        _timeline(entry)
-    except AftershockError as error:
-        common.explain(error)
+    _made(entry.summary.meta)
+    run = _read(entry)
+    _verdict(entry)
+    if run is not None:
+        _timeline(entry, run)
 
 
-def _state(meta: dict[str, Any]) -> None:
-    """How the run was made, and whether it is whole."""
+def _made(meta: dict[str, Any]) -> None:
+    """When and on what the run was made."""
     nodes = ", ".join(f"{n.get('name')} in {n.get('zone')}" for n in meta["nodes"])
     facts = [meta["started_utc"].replace("T", " "), f"seed {meta['seed']}", nodes]
     st.caption(" · ".join(theme.plain(fact) for fact in facts if fact))
-    if meta["state"] == "running":
-        st.info(
-            "This run is still going on, or its controller died. What is here may be cut short; "
-            "load the page again to see more.",
-            icon=":material/hourglass_top:",
-        )
-    elif meta["state"] != "done":
-        why = theme.plain(meta["reason"] or "no reason was recorded")
-        st.warning(f"This run was {meta['state']}: {why}", icon=":material/content_cut:")
-    if meta["cut_ns"] is not None:
-        at = meta["cut_ns"] / data.S
-        st.warning(f"The record is cut at {at:.2f} s: nothing begun later is known.")
+
+
+def _read(entry: data.Entry) -> RunData | None:
+    """The run's tables, and what is to be known about them first: cut short, still going on, ..."""
+    try:
+        run = data.run_of(entry)
+    except AftershockError as error:
+        common.explain(error)
+        return None
+    for note in run.notes:
+        st.warning(theme.plain(note[:1].upper() + note[1:], 600), icon=":material/content_cut:")
+    return run
 
 
 def _verdict(entry: data.Entry) -> None:
@@ -104,10 +103,7 @@ def _fault_line(faults: dict[str, Any]) -> str:
     return ", ".join(f"{faults[w]} {w}" for w in words if faults.get(w)) or "none"
 
 
-def _timeline(entry: data.Entry) -> None:
-    run = data.run_of(entry)
-    for note in run.notes:
-        st.caption(theme.plain(note))
+def _timeline(entry: data.Entry, run: RunData) -> None:
     series = data.series(entry)
     window = _window()
     st.caption("Drag across the chart to choose a window; what is below it follows.")

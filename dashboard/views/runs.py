@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from analysis.compare import Row, row_of, usd
-from chaos.errors import AftershockError
 from dashboard import data, theme
 from dashboard.views import common
 
@@ -33,15 +32,10 @@ def show() -> None:
 
 def _line(entry: data.Entry) -> None:
     columns = st.columns(WIDTHS, vertical_alignment="center")
-    try:
-        row = row_of(entry.summary) if entry.summary else None
-        verdict, problem = entry.verdict, entry.problem
-    except AftershockError as error:
-        row, verdict, problem = None, "unreadable", str(error)
-    columns[0].markdown(theme.badge(verdict))
-    if row is None or entry.summary is None:
+    columns[0].markdown(theme.badge(entry.verdict))
+    if entry.summary is None:
         columns[1].markdown(f"**{theme.plain(entry.key, 80)}**")
-        columns[1].caption(theme.plain(problem, 200))
+        columns[1].caption(theme.plain(entry.problem, 200))
         return
     columns[1].page_link(
         st.session_state["pages"]["run"],
@@ -52,7 +46,7 @@ def _line(entry: data.Entry) -> None:
     columns[2].markdown(theme.plain(meta["started_utc"].replace("T", " ").rstrip("Z"), 19))
     if meta["state"] in ("interrupted", "failed"):
         columns[2].caption(theme.plain(f"{meta['state']}: {meta['reason']}", 80))
-    for column, text in zip(columns[3:], _figures(row), strict=True):
+    for column, text in zip(columns[3:], _figures(row_of(entry.summary)), strict=True):
         column.markdown(text)
 
 

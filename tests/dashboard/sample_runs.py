@@ -149,7 +149,13 @@ def judge(path: Path, guarded: bool) -> None:
             "summary": summary,
             "checks": [{"property": "set", "verdict": "invalid", "anomalies": [anomaly]}],
             "counts": {k: sum(r[0] == k for r in rows) for k in ("ok", "fail", "info")},
-            "faults": {"injected": 1, "confirmed": 1, "mismatch": 0, "inconclusive": 0, "healed": 1},
+            "faults": {
+                "injected": 1,
+                "confirmed": 1,
+                "mismatch": 0,
+                "inconclusive": 0,
+                "healed": 1,
+            },
             "availability": measure(run),
             "cost": price(run),
             "primaries": {
