@@ -23,7 +23,8 @@ PACKAGES = ("docker.io", "iptables")
 STARTED_WITHIN_S = 60.0
 SYSTEMD = Path("/run/systemd/system")  # there when systemd is process 1, see sd_booted(3)
 WITHOUT = "Recorded runs, `aftershock show`, `check` and the dashboard work without an engine."
-_OPTIONS = {
+CONFIGURATION = Path("/etc/docker/daemon.json")
+OPTIONS = {
     "bip": ("--bip", "198.18.0.1/24"),
     "default-address-pools": ("--default-address-pool", "base=198.19.0.0/16,size=24"),
 }
@@ -43,7 +44,7 @@ class Daemon:
     )
 
 
-_children: list[subprocess.Popen[bytes]] = []  # kept: they outlive this process
+children: list[subprocess.Popen[bytes]] = []  # started here; they outlive this process
 
 
 def start(say: Say, *, answers: Callable[[], bool]) -> None:
@@ -62,12 +63,22 @@ def start(say: Say, *, answers: Callable[[], bool]) -> None:
 
 def system_daemon() -> Daemon:
     """The machine's own daemon; options its configuration file sets are left to that file."""
-    set_there = _configured(Path("/etc/docker/daemon.json"))
-    options = [word for key, pair in _OPTIONS.items() if key not in set_there for word in pair]
     folder = Path("/var/log")
     if not os.access(folder, os.W_OK):
         folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
-    return Daemon(command=["dockerd", *options], log=folder / "aftershock-dockerd.log")
+    return Daemon(
+        command=["dockerd", *options(CONFIGURATION)], log=folder / "aftershock-dockerd.log"
+    )
+
+
+def options(configuration: Path) -> list[str]:
+    """Our options, without those in the file: dockerd refuses one that is said in both places."""
+    try:
+        found = json.loads(configuration.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {}
+    said = found if isinstance(found, dict) else {}
+    return [word for key, pair in OPTIONS.items() if key not in said for word in pair]
 
 
 def launch(
@@ -79,7 +90,7 @@ def launch(
     """Start `daemon` in a session of its own and wait; EngineError with its last log lines."""
     running = False
     for path, program in daemon.pid_files:
-        if _alive(path, program):
+        if alive(path, program):
             running = running or program == "dockerd"
         elif path.exists():
             say(f"removing {path}: the {program} that wrote it is gone")
@@ -99,7 +110,7 @@ def launch(
                 cwd="/",
                 start_new_session=True,
             )
-        _children.append(child)
+        children.append(child)
     started = time.monotonic()
     while not answers():
         ended = child is not None and child.poll() is not None
@@ -161,15 +172,7 @@ def _start_with_systemd(say: Say, answers: Callable[[], bool]) -> None:
     )
 
 
-def _configured(path: Path) -> set[str]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return set()
-    return set(found) if isinstance(found, dict) else set()
-
-
-def _alive(pid_file: Path, program: str) -> bool:
+def alive(pid_file: Path, program: str) -> bool:
     """Whether the process that `pid_file` names is a living `program`.
 
     A number may be taken by another process, or by a defunct one that nobody waits for; dockerd

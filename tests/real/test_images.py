@@ -336,7 +336,7 @@ def second_engine(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
         daemon.launch(one, said.append, lambda: engine._answers(f"unix://{sock}"))
         yield f"unix://{sock}", said
     finally:
-        child = daemon._children.pop()
+        child = daemon.children.pop()
         child.terminate()
         child.wait(timeout=30)
         sock.unlink(missing_ok=True)
