@@ -1,6 +1,7 @@
 """What can go wrong, as a tree, and how it is said.
 
     AftershockError                 anything a user may see; never a traceback
+    ├─ UsageError                   the command line asks for something there is not
     ├─ SpecError                    a YAML file is wrong: where, expected, got, nearest word
     ├─ EngineError                  no container engine, or it stopped answering
     │   └─ ImageError               an image could not be had; carries the last lines of the build
@@ -42,6 +43,12 @@ class AftershockError(Exception):
         if self.fix:
             parts.append(f"→ {self.fix}")
         return "\n".join(parts)
+
+
+class UsageError(AftershockError):
+    """The command line asks for something that is not there or cannot be meant."""
+
+    exit_code = EXIT_USAGE
 
 
 class SpecError(AftershockError):

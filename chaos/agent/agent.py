@@ -41,7 +41,8 @@ class Agent:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []  # heap; the number breaks ties
+        # A heap of (due, number, function); the number breaks ties.
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = 0
         self._heard = time.monotonic()
         self._partial = b""

@@ -87,7 +87,7 @@ class Firewall:
         return set().union(*self._by_fault.values())
 
     def renew(self) -> None:
-        """Start every lease anew: a plain re-add keeps the old expiry, so delete and add at once."""
+        """Start every lease anew. A plain re-add keeps the old expiry: delete and add at once."""
         commands = [
             f"{self._add(a)}\n{self._delete(a)}\n{self._add(a)}" for a in sorted(self.blocked())
         ]

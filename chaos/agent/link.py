@@ -134,7 +134,9 @@ def wait(future: Future[Answer], node: str, do: str, deadline_s: float = 5.0) ->
     try:
         return future.result(deadline_s)
     except FutureTimeout:
-        raise FaultError(f"the agent of {node} did not answer {do!r} within {deadline_s:g} s") from None
+        raise FaultError(
+            f"the agent of {node} did not answer {do!r} within {deadline_s:g} s"
+        ) from None
 
 
 def ask_all(

@@ -14,13 +14,12 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-import click
 import typer
 
 from chaos import __version__
 from chaos.cli import clusters, machine, runs, stories
 from chaos.cli.console import err, say_error
-from chaos.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, AftershockError
+from chaos.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, AftershockError
 
 app = typer.Typer(
     name="aftershock",
@@ -70,11 +69,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _guarded() -> int:
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
+        err.print("interrupted")
         return EXIT_INTERRUPTED
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        return error.exit_code
     except AftershockError as error:
         say_error(error)
         return error.exit_code
@@ -86,6 +83,11 @@ def _guarded() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Exception as error:
+        # A mistake in the command line. Typer keeps its own copy of click, whose exceptions have no
+        # public name; they all know how to show themselves.
+        if callable(show := getattr(error, "show", None)):
+            show()
+            return EXIT_USAGE
         return _internal(error)
     return code if isinstance(code, int) else 0
 

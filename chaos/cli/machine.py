@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from chaos.cli.console import err, image_progress, out, print_json, say, table
-from chaos.errors import EXIT_USAGE, AftershockError
+from chaos.errors import EXIT_USAGE, UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 KINDS = ("systems", "workloads", "faults", "topologies", "experiments", "stories", "prices",
@@ -56,7 +56,7 @@ def list_(
     from chaos.catalog import catalog
 
     if kind not in KINDS:
-        raise AftershockError(f"expected one of {', '.join(KINDS)}; got {kind!r}")
+        raise UsageError(f"expected one of {', '.join(KINDS)}; got {kind!r}")
     if kind == "prices":
         from analysis.cost.book import books
 
@@ -84,7 +84,7 @@ def validate(files: Annotated[list[str], typer.Argument()], json: Json = False) 
         print_json([dataclasses.asdict(f) for f in findings])
     else:
         for finding in findings:
-            err.print(str(finding), markup=False)
+            err.print(finding.render(), markup=False)
         if not errors:
             out.print(f"{len(files)} file{'s' if len(files) != 1 else ''} checked: right")
     if errors:
@@ -112,8 +112,9 @@ def images_build(
     known = images.names()
     for name in names or []:
         if name not in known:
-            raise AftershockError(f"expected an image of {', '.join(known)}; got {name!r}")
-    made = images.build(names or (), client=connect(start=True), progress=image_progress, fresh=fresh)
+            raise UsageError(f"expected an image of {', '.join(known)}; got {name!r}")
+    client = connect(start=True)
+    made = images.build(names or (), client=client, progress=image_progress, fresh=fresh)
     table(("image", "id"), [(images.reference(n), i.partition(":")[2][:12])
                             for n, i in made.items()])
 

@@ -40,8 +40,8 @@ def _faults_line(faults: Mapping[str, Any]) -> None:
         out.print("  faults       none injected")
         return
     odd = "".join(f", {faults[k]} {k}" for k in ("mismatch", "inconclusive") if faults.get(k))
-    out.print(f"  faults       {faults['injected']} injected, {faults.get('confirmed', 0)} confirmed"
-              f"{odd}, {faults.get('healed', 0)} healed")
+    out.print(f"  faults       {faults['injected']} injected, {faults['confirmed']} confirmed"
+              f"{odd}, {faults['healed']} healed")
 
 
 def _primaries_line(primaries: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ def _cost_line(cost: Mapping[str, Any]) -> None:
 
 
 def full_report(run: RunData, results: Mapping[str, Any]) -> None:
-    """`aftershock show`: notes, each check's reasoning, each fault as measured, then the summary."""
+    """`aftershock show`: notes, each check's reasoning, each fault as measured, the summary."""
     meta = run.meta
     out.print(f"{meta['name']}  seed {meta['seed']}  {meta['started_utc']}  {meta['state']}",
               markup=False)

@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
 
 
+RUN_HELP = "A run directory, or an experiment's name for its newest run."
+
+
+def find_run(text: str) -> Path:
+    """The run a user means: a path, or the newest (else the recorded) run of an experiment."""
+    from chaos import paths
+    from chaos.record.reader import find_runs
+
+    path = Path(text)
+    if path.exists() or "/" in text:
+        return path
+    own = find_runs(Path("runs") / text)
+    recorded = paths.recorded() / text
+    return own[0] if own else recorded if recorded.is_dir() else path
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
     for command in (run, check, show, runs, compare):
@@ -45,7 +61,7 @@ def run(
     loaded = load_experiment(experiment, set_ or ())
     path, results = run_one(loaded, seed, out_, quiet)
     if json:
-        print_json(results)
+        print_json({**results, "path": str(path)})
     else:
         last_lines(path, results)
     raise typer.Exit(exit_code([results]))
@@ -62,7 +78,7 @@ def run_one(
     from chaos.runtime import engine
 
     for note in loaded.notes if not quiet else ():
-        err.print(str(note), markup=False)
+        err.print(note.render(), markup=False)
     client = connect(start=True)
     remove_leftovers(client)
     system = SYSTEMS.get(loaded.topology.system)
@@ -108,7 +124,7 @@ def exit_code(results: list[dict[str, Any]]) -> int:
 
 
 def check(
-    paths: Annotated[list[Path], typer.Argument(help="Run directories.")],
+    paths: Annotated[list[str], typer.Argument(help=RUN_HELP)],
     property_: Annotated[
         list[str] | None, typer.Option("--property", help="Instead of the workload's own.")
     ] = None,
@@ -121,36 +137,35 @@ def check(
     found = []
     for path in paths:
         try:
-            results = judge(open_run(path), property_ or None)
+            results = judge(open_run(find_run(path)), property_ or None)
         except RecordError as error:
             if not json:
                 raise
-            results = {"version": 1, "path": str(path), "verdict": "unknown",
+            results = {"version": 1, "verdict": "unknown",
                        "summary": error.what, "checks": []}
+        results["path"] = path
         found.append(results)
         if json:
             print_json(results)
         else:
-            last_lines(path, results)
+            last_lines(Path(path), results)
     raise typer.Exit(exit_code(found))
 
 
 def show(
-    path: Annotated[Path, typer.Argument(help="A run directory.")] = Path("runs/latest"),
+    path: Annotated[str, typer.Argument(help=RUN_HELP)] = "runs/latest",
     json: Json = False,
 ) -> None:
     """Show what a run found: verdict, anomalies, faults, availability, cost."""
     from chaos.cli.report import full_report
     from chaos.record.reader import open_run
+    from chaos.record.rundir import RESULTS, read_json
 
-    data = open_run(path)
-    stored = data.path / "results.json"
-    results = None
+    data = open_run(find_run(path))
+    stored = data.path / RESULTS
     if stored.exists():
-        from chaos.record.rundir import read_json
-
         results = read_json(stored)
-    if results is None:
+    else:
         from analysis.verdict import judge
 
         results = judge(data)
@@ -177,7 +192,7 @@ def runs(
                 continue
             results = summary.results or {}
             verdict = results.get("verdict", "")
-            state = summary.meta["state"] if not verdict else verdict
+            state = verdict if verdict else summary.meta["state"]
             rows.append((path, f"{VERDICT_MARK.get(verdict, '·')} {state}", summary.meta["seed"],
                          summary.meta["started_utc"], results.get("summary", "")))
     if json:
@@ -189,8 +204,8 @@ def runs(
 
 
 def compare(
-    one: Annotated[Path, typer.Argument(help="The baseline's run directory.")],
-    other: Annotated[Path, typer.Argument(help="The run to hold against it.")],
+    one: Annotated[str, typer.Argument(help=f"The baseline: {RUN_HELP}")],
+    other: Annotated[str, typer.Argument(help="The run to hold against it.")],
     faults_a_month: Annotated[float, typer.Option(help="How often such a fault happens.")] = 1.0,
     downtime_usd_per_hour: Annotated[float, typer.Option(help="What an hour down costs.")] = 0.0,
     json: Json = False,
@@ -202,7 +217,7 @@ def compare(
     from chaos.record.reader import run_summary
 
     summaries = []
-    for path in (one, other):
+    for path in map(find_run, (one, other)):
         summary = run_summary(path)
         if not summary.results:
             judge_run(path)

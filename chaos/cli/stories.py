@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chaos.cli.console import err, out, say, verdict_line
-from chaos.errors import AftershockError
+from chaos.errors import AftershockError, UsageError
 
 if TYPE_CHECKING:
     from chaos.spec.files import LoadedExperiment, LoadedStory
@@ -145,20 +145,20 @@ def _ask() -> float:
         try:
             text = typer.prompt("   probability that the answer is yes (0–100 %)", err=True)
         except typer.Abort:
-            raise AftershockError(
+            raise UsageError(
                 "expected a probability for each question, got none",
                 fix="answer at the prompt, or give --answers 0.8,0.3",
             ) from None
         try:
             return _probability(text.rstrip("% "), percent=True)
-        except AftershockError as error:
+        except UsageError as error:
             err.print(f"   {error.what}", markup=False)
 
 
 def _parse(text: str, count: int) -> list[float]:
     parts = [part for part in text.split(",") if part.strip()]
     if len(parts) != count:
-        raise AftershockError(f"expected {count} probabilities, got {len(parts)}: {text!r}",
+        raise UsageError(f"expected {count} probabilities, got {len(parts)}: {text!r}",
                               fix="one for each question, such as --answers 0.8,0.3")
     return [_probability(part, percent=False) for part in parts]
 
@@ -169,7 +169,7 @@ def _probability(text: str, *, percent: bool) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise AftershockError(f"expected {'0 to 100' if percent else '0 to 1'}, got {text!r}")
+        raise UsageError(f"expected {'0 to 100' if percent else '0 to 1'}, got {text!r}")
     return value
 
 

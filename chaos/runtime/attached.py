@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 
-from chaos.errors import ClusterError
+from chaos.errors import UsageError
 from chaos.registry import SYSTEMS
 from chaos.runtime.cluster import LABEL_SPEC, OBSERVER, link_addresses
 from chaos.runtime.docker import (
@@ -81,9 +81,9 @@ class AttachedCluster:
         return rows
 
     def containers(self, node: str) -> list[Any]:
-        """The node's database containers; ClusterError for a node that is not there."""
+        """The node's database containers; UsageError for a node that is not there."""
         if node not in self._databases:
-            raise ClusterError(
+            raise UsageError(
                 f"expected a node of {self.topology}: {', '.join(sorted(self._databases))};"
                 f" got {node!r}"
             )
@@ -112,12 +112,12 @@ def attach(client: docker.DockerClient) -> list[AttachedCluster]:
 
 
 def pick(clusters: Sequence[AttachedCluster], name: str | None) -> AttachedCluster:
-    """The cluster of that topology or run; the only one if none is named. Else ClusterError."""
+    """The cluster of that topology or run; the only one if none is named. Else UsageError."""
     matching = [c for c in clusters if name in (None, c.topology, c.run)]
     if len(matching) == 1:
         return matching[0]
     there = ", ".join(f"{c.topology} ({c.run})" for c in clusters) or "none"
-    raise ClusterError(
+    raise UsageError(
         f"expected one running topology{f' {name!r}' if name else ''}, got {len(matching)};"
         f" running: {there}",
         fix="name it with --topology, or start one: `aftershock up TOPOLOGY`",

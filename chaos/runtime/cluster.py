@@ -115,7 +115,7 @@ class RunningCluster:
                 ports=None if direct else ports,
                 host_config=api.create_host_config(
                     log_config=LOGS,
-                    port_bindings={} if direct else {p: ("127.0.0.1", None) for p in ports},
+                    port_bindings={} if direct else dict.fromkeys(ports, ("127.0.0.1", None)),
                 ),
                 networking_config=place_in(api, self._network.name, address, "toxiproxy"),
             )

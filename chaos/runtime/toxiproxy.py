@@ -10,6 +10,7 @@ toxic closes the connections it held. So it only ever touches the links of clien
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -110,8 +111,7 @@ class Links:
             for stream in streams:
                 toxic = {"name": f"{name}-{stream}", "type": kind, "stream": stream,
                          "attributes": dict(attributes)}
-                proxy = self._proxies[link]
-                self._call(lambda p=proxy, t=toxic: p.add_toxic(**t))
+                self._call(functools.partial(self._proxies[link].add_toxic, **toxic))
 
     def remove_toxic(
         self, links: Sequence[Link], name: str,
@@ -120,8 +120,8 @@ class Links:
         """Take the toxic off again; one that is not there is no error."""
         for link in links:
             for stream in streams:
-                proxy = self._proxies[link]
-                self._call(lambda p=proxy, t=f"{name}-{stream}": p.destroy_toxic(t), missing_ok=True)
+                call = functools.partial(self._proxies[link].destroy_toxic, f"{name}-{stream}")
+                self._call(call, missing_ok=True)
 
     def set_up(self, links: Sequence[Link], up: bool) -> None:
         """Let each link listen, or stop listening and drop its connections."""
