@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from chaos.errors import RecordError
 from chaos.record import merge, rundir
 from chaos.record.schema import HISTORY, SAMPLES
 from chaos.record.segment import read_segment
+from chaos.record.tables import write_parquet
 
 ROW_GROUP_ROWS = 1 << 17
 SAMPLES_SEGMENT = "samples.arrows"
@@ -41,7 +42,9 @@ def compact(path: Path) -> int | None:
     try:
         if until_ns is not None:
             rundir.write_json(path / rundir.RUN_JSON, meta | {"cut_ns": until_ns})
-        _write(path / rundir.SAMPLES, [pa.RecordBatch.from_pylist([], SAMPLES), *samples(path)])
+        # One row group: a sample at a time would cost two kilobytes each.
+        held = pa.Table.from_batches(samples(path), schema=SAMPLES).combine_chunks()
+        write_parquet(path / rundir.SAMPLES, held)
         _write(path / rundir.HISTORY, _dictionaries(_row_groups(merge.merged(scans))))
         _remove_segments(path)
     except OSError as error:
@@ -78,12 +81,11 @@ def _dictionaries(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     return (table.combine_chunks().cast(HISTORY) for table in tables)
 
 
-def _write(path: Path, parts: Iterable[pa.Table] | Sequence[pa.RecordBatch]) -> None:
+def _write(path: Path, tables: Iterable[pa.Table]) -> None:
     temporary = path.with_name(f".{path.name}.new")
     writer = None
     try:
-        for part in parts:
-            table = pa.Table.from_batches([part]) if isinstance(part, pa.RecordBatch) else part
+        for table in tables:
             if writer is None:
                 writer = pq.ParquetWriter(temporary, table.schema, compression="zstd")
             writer.write_table(table)
