@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.history import FAIL, INFO, OK, Codes, Ints, Mask, read_history
 from chaos.record.reader import RunData
 
 SLOT_NS = 100_000_000
@@ -36,9 +36,6 @@ PATIENCE_NS = 1_000_000_000
 HOLD_NS = 2_000_000_000
 ANSWERS = frozenset({"cas-mismatch"})
 PHASES = ("before fault", "during faults", "after")
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +57,8 @@ class Requests:
 
     start_ns: Ints
     end_ns: Ints
-    zone: Ints  # index into `zones`
-    f: Ints  # index into `fs`
+    zone: Codes  # index into `zones`
+    f: Codes  # index into `fs`
     ok: Mask
     info: Mask
     answered: Mask
@@ -148,23 +145,29 @@ def fault_windows(run: RunData) -> list[Window]:
     return sorted(windows, key=lambda w: w.start_ns)
 
 
-def requests_of(history: pa.Table, load: Window) -> Requests:
+def requests_of(table: pa.Table, load: Window) -> Requests:
     """The requests that began in `load`, by their beginning."""
-    start: Ints = history.column("start_ns").to_numpy()
-    end: Ints = history.column("end_ns").to_numpy()
-    kinds, kind_names = _codes(history, "type")
-    errors, error_names = _codes(history, "error")
-    zone, zones = _codes(history, "zone")
-    f, fs = _codes(history, "f")
-    ok = _is(kinds, kind_names, {"ok"})
-    no = [n for n in error_names if n.split(":", 1)[0] in ANSWERS]
-    answered = ok | (_is(kinds, kind_names, {"fail"}) & _is(errors, error_names, set(no)))
+    history = read_history(table)
+    start, end = history.start_ns, history.end_ns
+    ok, info = history.type == OK, history.type == INFO
+    answered = ok | ((history.type == FAIL) & _was_answer(table))
     late = (end - start) > PATIENCE_NS
     chosen = np.flatnonzero((start >= load.start_ns) & (start < load.end_ns))
     order = chosen[np.argsort(start[chosen], kind="stable")]
-    info = ~ok & ~_is(kinds, kind_names, {"fail"})
-    every = Requests(start, end, zone, f, ok, info, answered, ~answered | late, zones, fs)
+    zone, f = history.zone, history.f
+    unserved = ~answered | late
+    every = Requests(
+        start, end, zone.codes, f.codes, ok, info, answered, unserved, zone.names, f.names
+    )
     return every.where(order)
+
+
+def _was_answer(table: pa.Table) -> Mask:
+    """Which errors are answers: their code, the text before the colon, is one of `ANSWERS`."""
+    errors = table.column("error").cast(pa.string())
+    codes = pc.replace_substring_regex(errors, pattern=":.*", replacement="")
+    found: Mask = pc.is_in(codes, value_set=pa.array(sorted(ANSWERS))).to_numpy()
+    return found
 
 
 def outages(requests: Requests, load: Window) -> list[tuple[int, int]]:
@@ -292,22 +295,6 @@ def _describe(
             }
         )
     return described
-
-
-def _codes(table: pa.Table, column: str) -> tuple[Ints, list[str]]:
-    """A text column as codes and their texts; null is -1."""
-    values = table.column(column)
-    if not pa.types.is_dictionary(values.type):
-        values = pc.dictionary_encode(values)
-    chunk = values.unify_dictionaries().combine_chunks()
-    if isinstance(chunk, pa.ChunkedArray):  # no rows
-        return np.empty(0, dtype=np.int64), []
-    codes = pc.fill_null(chunk.indices.cast(pa.int64()), -1)
-    return codes.to_numpy(zero_copy_only=False), [str(v) for v in chunk.dictionary.to_pylist()]
-
-
-def _is(codes: Ints, names: Sequence[str], wanted: set[str] | frozenset[str]) -> Mask:
-    return np.isin(codes, [i for i, name in enumerate(names) if name in wanted])
 
 
 def _last_ns(history: pa.Table) -> int | None:
