@@ -1,0 +1,222 @@
+"""Recorded load beside the database's own bench tool, in one run: same operation, same number of
+clients, same way.
+
+Ours is what a run does: `LoadPool`, the system's real client, every operation recorded. Theirs
+runs in the container of a node that is not the primary. Two ways to the primary: straight to its
+address, and through the Toxiproxy link that clients of a run use. All four take turns, round after
+round, so that whatever else the machine does hits them alike; the rates are medians of the rounds
+and the ratios are made of those. Who kept the cores busy in our turns is shown too.
+
+PostgreSQL: INSERT of a unique bigint, each its own durable transaction; pgbench, extended protocol.
+Redis: SADD of a unique integer; redis-benchmark, no pipeline.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from chaos.load.plan import LoadPlan
+from chaos.load.pool import LoadPool
+from chaos.runtime.cluster import OBSERVER, RunningCluster
+from chaos.runtime.toxiproxy import FIRST_PORT
+from chaos.spec.topology import Topology
+from chaos.systems._postgres_client import ADD, DATABASE, USER
+from chaos.systems._redis_client import SET_KEY
+from chaos.systems.base import Address, ClientSpec, System
+from chaos.workloads.base import LoadShape
+from tests.bench.support import Row, row, running, say
+
+CLIENTS = 16
+ROUNDS = 3
+LEG_S = 4.0
+WARM_S = 0.5  # left out of ours; the tools' own start-up is left out by themselves
+WAYS = ("direct", "Toxiproxy")
+TICK_S = os.sysconf("SC_CLK_TCK")
+
+CALIBRATION = 20_000
+SCRIPT = "/tmp/add.sql"
+
+Tool = Callable[[RunningCluster, str, Address], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A running cluster, and what both sides do with it."""
+
+    cluster: RunningCluster
+    topology: Topology
+    system: System
+    tool: Tool
+    empty: Callable[[RunningCluster], object]
+    rates: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    cores: dict[tuple[str, str], list[float]] = field(default_factory=dict)  # who, way
+
+
+def run() -> list[Row]:
+    """Rows {"what", "value", "unit", "goal"}."""
+    return [
+        *_beside("PostgreSQL", "postgres-async", "pgbench", pgbench, _truncate, "≥ 0.5"),
+        *_beside("Redis", "redis-sentinel", "redis-benchmark", redis_benchmark, _delete, "≥ 0.2"),
+    ]
+
+
+def _beside(
+    title: str, topology: str, name: str, tool: Tool, empty: Callable[..., object], goal: str
+) -> list[Row]:
+    with running(topology) as (spec, system, cluster):
+        setup = Setup(cluster=cluster, topology=spec, system=system, tool=tool, empty=empty)
+        published = cluster.address(cluster.nodes[0].name, "db")[0] == "127.0.0.1"
+        ways = [way for way in WAYS if way != "direct" or not published]
+        for _ in range(ROUNDS):
+            for way in ways:
+                _both(setup, way)
+    rows = []
+    if published:
+        rows.append(row(f"{title}, direct: node addresses are not reached from here", None, ""))
+    for way in ways:
+        ours, theirs = (statistics.median(setup.rates[side, way]) for side in ("ours", "theirs"))
+        via = "direct" if way == "direct" else "through Toxiproxy"
+        rows += [
+            row(f"{title}, {via}: ours, {CLIENTS} clients", ours, "operations/s"),
+            row(f"{title}, {via}: {name}, {CLIENTS} clients", theirs, "operations/s"),
+            row(f"{title}, {via}: ours / {name}", ours / theirs, "ratio", goal),
+            *(
+                row(f"· cores in our turn: {who}", statistics.median(values), "cores")
+                for (who, w), values in setup.cores.items()
+                if w == way
+            ),
+        ]
+    return rows
+
+
+def _both(setup: Setup, way: str) -> None:
+    zone = setup.cluster.nodes[0].zone if way != "direct" else None
+    setup.empty(setup.cluster)
+    ours, cores = recorded(setup, zone)
+    setup.empty(setup.cluster)
+    theirs = setup.tool(setup.cluster, setup.cluster.nodes[1].name, inside(setup, zone))
+    setup.rates.setdefault(("ours", way), []).append(ours)
+    setup.rates.setdefault(("theirs", way), []).append(theirs)
+    for who, used in cores.items():
+        setup.cores.setdefault((who, way), []).append(used)
+    say(f"{setup.topology.name}, {way}: ours {ours:,.0f}/s, theirs {theirs:,.0f}/s")
+
+
+def recorded(setup: Setup, zone: str | None) -> tuple[float, dict[str, float]]:
+    """Adds a second by `CLIENTS` recorded clients through the links of `zone` (None: straight to
+    the nodes), and who kept how many cores busy meanwhile."""
+    cluster = setup.cluster
+    straight = {
+        node.name: {port: (node.address, at) for port, at in setup.system.ports.items()}
+        for node in cluster.nodes
+    }
+    client = ClientSpec(
+        zone=zone or "direct", home=cluster.nodes[0].name,
+        endpoints=cluster.endpoints(zone) if zone else straight,
+        settings={**cluster.settings, "_addresses": {n.name: n.address for n in cluster.nodes}},
+        options={}, timeout_s=5.0,
+    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        plan = LoadPlan(
+            system=setup.system.name, workload="set", shape=LoadShape(mix={"add": 1}),
+            clients=[client] * CLIENTS, segment=folder,
+        )  # fmt: skip
+        with LoadPool(plan) as pool:
+            pool.wait_ready(30)
+            pool.start(time.monotonic_ns())
+            time.sleep(WARM_S)
+            marks = [_mark(setup, pool)]
+            time.sleep(LEG_S)
+            marks.append(_mark(setup, pool))
+            pool.check()
+            pool.stop(10)
+            failed = pool.stats().fail + pool.stats().info
+            pool.quit()
+    if failed:
+        raise RuntimeError(f"{failed} of our operations failed: no measurement")
+    (began, before, used), (ended, after, used_more) = marks
+    seconds = ended - began
+    return (after - before) / seconds, {who: (used_more[who] - used[who]) / seconds for who in used}
+
+
+def _mark(setup: Setup, pool: LoadPool) -> tuple[float, int, dict[str, float]]:
+    """At the workers' next tick: monotonic seconds, operations done, CPU seconds used by whom."""
+    seen = pool.stats().ok
+    while pool.stats().ok == seen:  # counts come in ticks, five a second: wait for a fresh one
+        pool.check()
+        time.sleep(0.001)
+    now, done = time.monotonic(), pool.stats().ok
+    nodes = [link.ask("sample")["cpu_s"] for link in setup.cluster.agents().values()]
+    proxy = setup.cluster._toxiproxy.stats(stream=False, one_shot=True)
+    return now, done, {
+        "our clients": sum(map(_cpu_s, pool.pids)),
+        "databases": sum(nodes),
+        "Toxiproxy": proxy["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9,
+        "idle": sum(int(n) for n in Path("/proc/stat").read_text().split()[4:6]) / TICK_S,
+    }  # fmt: skip
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK_S
+
+
+def inside(setup: Setup, zone: str | None) -> Address:
+    """Where the primary's database is reached from within the test network."""
+    primary = setup.cluster.nodes[0]
+    if zone is None:
+        return primary.address, setup.system.ports["db"]
+    links = product((OBSERVER, *setup.topology.clients), setup.topology.nodes, setup.system.ports)
+    return "toxiproxy", FIRST_PORT + list(links).index((zone, primary.name, "db"))
+
+
+def pgbench(cluster: RunningCluster, node: str, address: Address) -> float:
+    """Transactions a second: our client's very statement, values as ours, one past the other."""
+    insert = ADD.decode().replace("$1", ":value")
+    script = f"\\set k :k + 1\n\\set value :k * {CLIENTS} + :client_id\n{insert};\n"
+    cluster.execute(node, ["sh", "-c", f"cat > {SCRIPT} <<'END'\n{script}END"])
+    said = cluster.execute(node, [
+        "pgbench", "--no-vacuum", "--protocol=extended", f"--file={SCRIPT}", "--define=k=0",
+        f"--client={CLIENTS}", "--jobs=2", f"--time={LEG_S:.0f}", f"--host={address[0]}",
+        f"--port={address[1]}", f"--username={USER}", DATABASE,
+    ])  # fmt: skip
+    return _number(r"tps = ([0-9.]+) \(without initial connection time\)", said)
+
+
+def redis_benchmark(cluster: RunningCluster, node: str, address: Address) -> float:
+    """Requests a second; it counts requests, not seconds, so a short run says how many."""
+    rate = 0.0
+    for count in (CALIBRATION, None):
+        said = cluster.execute(node, [
+            "redis-benchmark", "-h", address[0], "-p", str(address[1]), "-c", str(CLIENTS),
+            "-P", "1", "-n", str(count or int(rate * LEG_S)), "-r", "1000000000", "--csv",
+            "sadd", SET_KEY, "__rand_int__",
+        ])  # fmt: skip
+        rate = _number(r'\n"[^"]*__rand_int__","([0-9.]+)"', said)
+    return rate
+
+
+def _number(pattern: str, said: str) -> float:
+    found = re.search(pattern, said)
+    if found is None:
+        raise RuntimeError(f"the tool said nothing that can be read: {said[-500:]}")
+    return float(found[1])
+
+
+def _truncate(cluster: RunningCluster) -> None:
+    """Empty table, and the checkpoint behind us rather than in somebody's turn."""
+    cluster.execute(cluster.nodes[0].name, [
+        "psql", "-h", "/tmp", "-U", USER, "-c", "TRUNCATE elements", "-c", "CHECKPOINT", DATABASE,
+    ])  # fmt: skip
+
+
+def _delete(cluster: RunningCluster) -> None:
+    cluster.execute(cluster.nodes[0].name, ["redis-cli", "DEL", SET_KEY], container="redis")
