@@ -1,0 +1,143 @@
+"""What every system must do, as one function that each system's test calls."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from chaos.record.op import Invocation, Result
+from chaos.systems.base import (
+    Client,
+    ClientSpec,
+    Cluster,
+    Definite,
+    HasConvergence,
+    HasOperators,
+    HasRoles,
+    System,
+    classify,
+)
+
+TIMEOUT_S = 1.0
+
+
+@contextmanager
+def opened(system: System, spec: ClientSpec, workload: str) -> Iterator[Client]:
+    client = system.client(spec, workload)
+    client.open()
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def check_register(system: System, spec: ClientSpec) -> None:
+    """Reads see writes; a cas that cannot be says so definitely, and does nothing."""
+    with opened(system, spec, "register") as client:
+        assert client.invoke(Invocation("read", "c0")).value is None
+        assert client.invoke(Invocation("cas", "c0", 1, None)).value == 1
+        client.invoke(Invocation("write", "c0", 2))
+        client.invoke(Invocation("cas", "c0", 3, 2))
+        for expected in (2, None):
+            with pytest.raises(Definite, match="cas-mismatch"):
+                client.invoke(Invocation("cas", "c0", 4, expected))
+        assert client.invoke(Invocation("read", "c0")).value == 3
+        assert client.invoke(Invocation("read", "c1")).value is None
+
+
+def elements(result: Result) -> list[int]:
+    found = json.loads(result.payload or "null")
+    assert isinstance(found, list)
+    return found
+
+
+def check_set(system: System, spec: ClientSpec) -> None:
+    """Every element that was added is read, each once."""
+    with opened(system, spec, "set") as client:
+        assert elements(client.invoke(Invocation("read"))) == []
+        for value in (3, 1, 2):
+            client.invoke(Invocation("add", value=value))
+        assert sorted(elements(client.invoke(Invocation("read")))) == [1, 2, 3]
+
+
+def roles(system: System, cluster: Cluster) -> dict[str, str]:
+    assert isinstance(system, HasRoles)
+    return {n.name: system.observer(cluster, n.name, TIMEOUT_S)().role for n in cluster.nodes}
+
+
+def until(client: Client, operation: Invocation, deadline_s: float) -> Result:
+    """Ask again and again, as a user would, until it is done."""
+    end = time.monotonic() + deadline_s
+    while True:
+        try:
+            return client.invoke(operation)
+        except Exception:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def check_failover(system: System, cluster: Cluster, spec_of: Callable[[str], ClientSpec]) -> None:
+    """Kill the primary of a quiet cluster, recover, rejoin: what was acknowledged is still there.
+
+    `spec_of(node)` is the spec of a client at home on that node.
+    """
+    assert isinstance(system, HasOperators)
+    assert isinstance(system, HasConvergence)
+    before = roles(system, cluster)
+    [primary] = [name for name, role in before.items() if role == "primary"]
+    assert sorted(before.values()) == ["primary", *["replica"] * (len(before) - 1)]
+    survivor = next(name for name in before if name != primary)
+    cluster.wait("caught up", lambda: system.converged(cluster))
+
+    with opened(system, spec_of(primary), "set") as bereaved:
+        cluster.stop(primary)
+        for value, when in ((101, "on the old connection"), (102, "when there is none")):
+            with pytest.raises(Exception) as raised:  # noqa: PT011
+                bereaved.invoke(Invocation("add", value=value))
+            definite, why = classify(raised.value, system.errors)
+            assert not why.startswith("unknown"), why
+            assert definite is (value == 102), f"{when}: {why}"
+    assert roles(system, cluster)[primary] == "down"
+
+    if system.name == "postgres":  # the others elect a primary by themselves
+        system.steps["promote"].run(cluster, survivor)
+    client = system.client(spec_of(survivor), "set")  # not opened: there may be no primary yet
+    with closing(client):
+        until(client, Invocation("add", value=4), 20)
+        system.steps["rejoin"].run(cluster, primary)
+        cluster.wait("one cluster again", lambda: system.converged(cluster), 40)
+        found = set(elements(until(client, Invocation("read"), 10)))
+        assert {1, 2, 3, 4} <= found
+        assert 102 not in found, "what certainly did not happen has happened"
+    assert list(roles(system, cluster).values()).count("primary") == 1
+
+
+def check_promote(system: System, cluster: Cluster) -> None:
+    """The operator's step moves the role to the node that was named."""
+    assert isinstance(system, HasOperators)
+    target = next(name for name, role in roles(system, cluster).items() if role == "replica")
+    system.steps["promote"].run(cluster, target)
+    assert roles(system, cluster)[target] == "primary"
+
+
+@pytest.fixture
+def conformance() -> Callable[..., None]:
+    """`conformance(system, spec_of, cluster)`; without a cluster, only what a client can see."""
+
+    def check(
+        system: System, spec_of: Callable[[str], ClientSpec], cluster: Cluster | None = None
+    ) -> None:
+        for node in ["n1"] if cluster is None else [node.name for node in cluster.nodes][-1:]:
+            check_register(system, spec_of(node))
+            check_set(system, spec_of(node))
+        assert all(isinstance(text, str) and text for text in system.versions().values())
+        if cluster is not None:
+            check_failover(system, cluster, spec_of)
+            check_promote(system, cluster)
+
+    return check
