@@ -107,9 +107,11 @@ def build(
         labels = {LABEL_IMAGE: name, LABEL_CONTENT: recipe.content, LABEL_BASE: base_id}
         try:
             _run(client, recipe, tag, labels, report, fresh=fresh)
-        finally:
+        except ImageError:
             with contextlib.suppress(Exception):  # the build's own error matters more
                 drop_stages(client, name)
+            raise
+        drop_stages(client, name)
         built = image_id(client, tag)
     if built is None:
         raise ImageError(
