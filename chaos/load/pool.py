@@ -174,6 +174,7 @@ class _Worker:
         self._wanted: Counter[str] = Counter({"ready": 1})
         self._news = threading.Condition()
         self._ended = False
+        self._words = ""
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in kill)
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
@@ -233,6 +234,8 @@ class _Worker:
             self._process.kill()
         self._process.wait()
         self._listener.join()
+        self._words = self._last_words()
+        self._stderr.close()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 try:
@@ -259,6 +262,8 @@ class _Worker:
             self._news.notify_all()
 
     def _last_words(self) -> str:
+        if self._stderr.closed:
+            return self._words
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").splitlines()
         return "\n".join(lines[-STDERR_LINES_MAX:])
