@@ -34,9 +34,12 @@ class _Socket(Protocol):
 class AgentLink:
     """Requests to one agent, many at a time; a beat each second keeps its leases alive."""
 
-    def __init__(self, node: str, attached: _Socket) -> None:
+    def __init__(self, node: str, attached: Any) -> None:
+        """`attached`: what the engine's driver gave for the container's stdin and stdout."""
         self.node = node
-        self._socket = attached
+        self._attached = attached
+        # The driver wraps the socket in a read-only file; closing the socket alone leaks that.
+        self._socket: _Socket = getattr(attached, "_sock", attached)
         self._lock = threading.Lock()
         self._next_id = 0
         self._waiting: dict[int, Future[Answer]] = {}
@@ -78,6 +81,7 @@ class AgentLink:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
+            self._attached.close()
             self._socket.close()
 
     def _gone(self) -> FaultError:

@@ -65,7 +65,7 @@ class Pod:
                 made["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
             self._agent.start()
-        self.link = AgentLink(self.node.name, getattr(attached, "_sock", attached))
+        self.link = AgentLink(self.node.name, attached)
         return self.link.ask("hello", 10.0, name=self.node.name, peers=dict(peers))
 
     def start_databases(

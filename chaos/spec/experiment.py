@@ -158,7 +158,7 @@ class ClientLatencyEntry(_ClientLink):
 
     fault: Literal["client-latency"]
     delay_ns: Annotated[DurationNs, Field(alias="delay", gt=0)]
-    """Added to each direction of a request."""
+    """Added to each answer."""
     jitter_ns: Annotated[DurationNs, Field(alias="jitter")] = 0
     """How far the delay varies around its mean."""
 
