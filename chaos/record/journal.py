@@ -10,6 +10,7 @@ later events override earlier ones. The events:
     heal · healed · heal-probed     the same for its end: healed_ns, heal_outcome
     step · step-done                an operator's step
     failed     it could not be done: why
+    cancelled  "inject" was written, but nothing was injected: why
 """
 
 from __future__ import annotations
