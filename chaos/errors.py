@@ -1,14 +1,14 @@
 """What can go wrong, as a tree, and how it is said.
 
-    AftershockError                 anything a user may see; never a traceback
-    ├─ UsageError                   the command line asks for something there is not
-    ├─ SpecError                    a YAML file is wrong: where, expected, got, nearest word
-    ├─ EngineError                  no container engine, or it stopped answering
-    │   └─ ImageError               an image could not be had; carries the last lines of the build
-    ├─ ClusterError                 a node did not become ready; carries its last log lines
-    ├─ FaultError                   a fault could not be injected or healed
-    ├─ RecordError                  a run directory or a history is missing, truncated or hostile
-    └─ Interrupted                  Ctrl-C: healed, kept what there is
+AftershockError                 anything a user may see; never a traceback
+├─ UsageError                   the command line asks for something there is not
+├─ SpecError                    a YAML file is wrong: where, expected, got, nearest word
+├─ EngineError                  no container engine, or it stopped answering
+│   └─ ImageError               an image could not be had; carries the last lines of the build
+├─ ClusterError                 a node did not become ready; carries its last log lines
+├─ FaultError                   a fault could not be injected or healed
+├─ RecordError                  a run directory or a history is missing, truncated or hostile
+└─ Interrupted                  Ctrl-C: healed, kept what there is
 """
 
 from __future__ import annotations

@@ -38,8 +38,14 @@ class Nemesis:
     """
 
     def __init__(
-        self, *, entries: Sequence[Any], cluster: RunningCluster, journal: Journal, seed: int,
-        roles: Callable[[], Mapping[str, str]], client_zones: Sequence[str],
+        self,
+        *,
+        entries: Sequence[Any],
+        cluster: RunningCluster,
+        journal: Journal,
+        seed: int,
+        roles: Callable[[], Mapping[str, str]],
+        client_zones: Sequence[str],
         steps: Mapping[str, Step],
     ) -> None:
         self._entries = entries
@@ -59,13 +65,20 @@ class Nemesis:
     def plan(self) -> None:
         """Write the whole schedule into the journal, and refuse what cannot be done here."""
         for k, entry in enumerate(self._entries, 1):
-            self._journal.append({
-                "id": f"f{k}", "event": "planned", "t_ns": None,
-                "kind": "step" if entry.is_step else "fault",
-                "fault": entry.name, "scheduled_ns": entry.at_ns,
-                "asked": entry.asked(),
-                "heal_scheduled_ns": None if entry.for_ns is None else entry.at_ns + entry.for_ns,
-            })
+            self._journal.append(
+                {
+                    "id": f"f{k}",
+                    "event": "planned",
+                    "t_ns": None,
+                    "kind": "step" if entry.is_step else "fault",
+                    "fault": entry.name,
+                    "scheduled_ns": entry.at_ns,
+                    "asked": entry.asked(),
+                    "heal_scheduled_ns": None
+                    if entry.for_ns is None
+                    else entry.at_ns + entry.for_ns,
+                }
+            )
             if entry.is_step:
                 continue
             why = self._make(k, entry).available(self._scene(k))
@@ -106,7 +119,9 @@ class Nemesis:
 
     def _scene(self, k: int) -> Scene:
         return Scene(
-            cluster=self._cluster, roles=self._roles, client_zones=self._zones,
+            cluster=self._cluster,
+            roles=self._roles,
+            client_zones=self._zones,
             rng=random.Random(f"{self._seed}/{k}"),
         )
 
@@ -177,8 +192,11 @@ class Nemesis:
 
     def _note_probe(self, note: Callable[..., None], probe: Probe) -> None:
         note(
-            "probed", outcome=probe.outcome, requested=dict(probe.requested),
-            measured=dict(probe.measured), why=probe.why or None,
+            "probed",
+            outcome=probe.outcome,
+            requested=dict(probe.requested),
+            measured=dict(probe.measured),
+            why=probe.why or None,
             effect_ns=None if probe.at_ns is None else probe.at_ns - self._t0_ns,
         )
 
@@ -196,8 +214,12 @@ class Nemesis:
             self._set_active(id, entry.name)
             for node in targets:
                 self._steps[entry.name].run(self._cluster, node)
-            note("step-done", effect_ns=self._now(), outcome=CONFIRMED,
-                 measured={"seconds": round((self._now() - inject_ns) / 1e9, 3)})
+            note(
+                "step-done",
+                effect_ns=self._now(),
+                outcome=CONFIRMED,
+                measured={"seconds": round((self._now() - inject_ns) / 1e9, 3)},
+            )
         except Exception as error:
             note("failed", outcome="failed", why=_said(error))
         finally:
@@ -225,5 +247,3 @@ def _said(error: Exception) -> str:
     if isinstance(error, AftershockError):
         return " ".join([error.what, *error.detail.splitlines()[:3]])
     return f"{type(error).__name__}: {error}"
-
-

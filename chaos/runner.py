@@ -86,10 +86,12 @@ class _Stage:
         now = time.monotonic_ns()
         ends = [start for _, start in self.marks[1:]] + [now]
         zero = self.t0_ns or self.marks[0][1]
-        self.writer.update(phases=[
-            {"name": name, "start_ns": start - zero, "end_ns": end - zero}
-            for (name, start), end in zip(self.marks, ends, strict=True)
-        ])
+        self.writer.update(
+            phases=[
+                {"name": name, "start_ns": start - zero, "end_ns": end - zero}
+                for (name, start), end in zip(self.marks, ends, strict=True)
+            ]
+        )
 
 
 def run(order: Order, watch: Watch) -> Path:
@@ -116,8 +118,12 @@ def run(order: Order, watch: Watch) -> Path:
         # 3. The faults, planned and written down before the first is injected.
         sampler = Sampler(cluster, system, writer)
         nemesis = Nemesis(
-            entries=experiment.schedule, cluster=cluster, journal=writer.journal, seed=order.seed,
-            roles=sampler.roles, client_zones=list(order.loaded.topology.clients),
+            entries=experiment.schedule,
+            cluster=cluster,
+            journal=writer.journal,
+            seed=order.seed,
+            roles=sampler.roles,
+            client_zones=list(order.loaded.topology.clients),
             steps=system.steps if isinstance(system, HasOperators) else {},
         )
         undo.callback(_heal_all, stage, nemesis)
@@ -167,7 +173,8 @@ def _ending(stage: _Stage) -> Iterator[None]:
     except RecordError as error:
         _give_up(stage, "failed", error.what)
         raise AftershockError(
-            error.what, detail=error.detail,
+            error.what,
+            detail=error.detail,
             fix=error.fix or f"free disk space; what was recorded is in {stage.writer.path}",
         ) from None
     except AftershockError as error:
@@ -197,7 +204,8 @@ def _meta(order: Order, system: System) -> dict[str, Any]:
         "seed": order.seed,
         "command": order.command,
         "versions": {
-            "aftershock": chaos.__version__, "python": platform.python_version(),
+            "aftershock": chaos.__version__,
+            "python": platform.python_version(),
             **system.versions(),
         },
         "images": dict(order.images),
@@ -209,29 +217,43 @@ def _meta(order: Order, system: System) -> dict[str, Any]:
 
 def _cluster(order: Order, system: System) -> RunningCluster:
     topology = order.loaded.topology
-    return RunningCluster(order.client, Plan(
-        run_id=secrets.token_hex(4), topology=topology.name, system=system,
-        settings=topology.settings, client_zones=list(topology.clients), owner=owner(),
-        nodes=[(name, node.zone, node.role) for name, node in topology.nodes.items()],
-        images=order.images,
-    ))
+    return RunningCluster(
+        order.client,
+        Plan(
+            run_id=secrets.token_hex(4),
+            topology=topology.name,
+            system=system,
+            settings=topology.settings,
+            client_zones=list(topology.clients),
+            owner=owner(),
+            nodes=[(name, node.zone, node.role) for name, node in topology.nodes.items()],
+            images=order.images,
+        ),
+    )
 
 
 def _note_nodes(stage: _Stage, cluster: RunningCluster) -> None:
     regions = {
         zone: (name, region.provider)
-        for name, region in stage.order.loaded.topology.regions.items() for zone in region.zones
+        for name, region in stage.order.loaded.topology.regions.items()
+        for zone in region.zones
     }
-    stage.writer.update(nodes=[
-        {"name": node.name, "zone": node.zone, "region": regions[node.zone][0],
-         "provider": regions[node.zone][1], "role": node.role, "address": node.address}
-        for node in cluster.nodes
-    ])
+    stage.writer.update(
+        nodes=[
+            {
+                "name": node.name,
+                "zone": node.zone,
+                "region": regions[node.zone][0],
+                "provider": regions[node.zone][1],
+                "role": node.role,
+                "address": node.address,
+            }
+            for node in cluster.nodes
+        ]
+    )
 
 
-def _load(
-    order: Order, system: System, cluster: RunningCluster, writer: RunWriter
-) -> LoadPlan:
+def _load(order: Order, system: System, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
     """Clients of a zone prefer its nodes in turn; a zone without nodes takes any."""
     experiment, topology = order.loaded.experiment, order.loaded.topology
     workload = experiment.workload
@@ -239,19 +261,29 @@ def _load(
     settings = {**topology.settings, "_addresses": {n.name: n.address for n in cluster.nodes}}
     clients = [
         ClientSpec(
-            zone=zone, home=(homes := cluster.nodes_in([zone]) or everywhere)[k % len(homes)],
-            endpoints=cluster.endpoints(zone), settings=settings, options=experiment.client,
+            zone=zone,
+            home=(homes := cluster.nodes_in([zone]) or everywhere)[k % len(homes)],
+            endpoints=cluster.endpoints(zone),
+            settings=settings,
+            options=experiment.client,
             timeout_s=workload.timeout_ns / 1e9,
         )
-        for zone, count in topology.clients.items() for k in range(count)
+        for zone, count in topology.clients.items()
+        for k in range(count)
     ]
     random.Random(order.seed).shuffle(clients)  # else worker 0 would hold one zone's clients
     return LoadPlan(
-        system=system.name, workload=workload.name, clients=clients, rate=workload.rate,
-        seed=order.seed, segment=str(writer.path / rundir.SEGMENTS),
+        system=system.name,
+        workload=workload.name,
+        clients=clients,
+        rate=workload.rate,
+        seed=order.seed,
+        segment=str(writer.path / rundir.SEGMENTS),
         shape=LoadShape(
-            mix=workload.mix or WORKLOADS.get(workload.name).default_mix, keys=workload.keys,
-            distribution=workload.distribution, seed=order.seed,
+            mix=workload.mix or WORKLOADS.get(workload.name).default_mix,
+            keys=workload.keys,
+            distribution=workload.distribution,
+            seed=order.seed,
         ),
     )
 
@@ -304,7 +336,9 @@ def _heal_all(stage: _Stage, nemesis: Nemesis) -> None:
 
 
 def images_for(
-    system: System, overrides: Mapping[str, str], client: docker.DockerClient,
+    system: System,
+    overrides: Mapping[str, str],
+    client: docker.DockerClient,
     progress: images.Report,
 ) -> dict[str, str]:
     """Have the images a topology needs, pulled or built: {image folder: image id}.

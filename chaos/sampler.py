@@ -68,8 +68,13 @@ class Sampler:
             seen = observe()
             self._roles[node] = seen.role
             row: dict[str, Any] = {
-                "t_ns": t_ns, "node": node, "role": seen.role, "term": seen.term,
-                "lag_ms": seen.lag_ms, "lag_bytes": seen.lag_bytes, "note": seen.note,
+                "t_ns": t_ns,
+                "node": node,
+                "role": seen.role,
+                "term": seen.term,
+                "lag_ms": seen.lag_ms,
+                "lag_bytes": seen.lag_bytes,
+                "note": seen.note,
             }
             try:
                 usage = link.ask("sample", 0.4)

@@ -123,14 +123,22 @@ def entry(at_ms: int, for_ms: int) -> PauseEntry:
 
 
 def make(
-    monkeypatch: pytest.MonkeyPatch, fault: type, entries: list[Any], journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: type,
+    entries: list[Any],
+    journal: Journal,
     steps: Mapping[str, Step] | None = None,
 ) -> Nemesis:
     monkeypatch.setattr(nemesis_module, "FAULTS", SimpleNamespace(get=lambda name: fault))
     nodes = [SimpleNamespace(name="n1", zone="a")]
     return Nemesis(
-        entries=entries, cluster=SimpleNamespace(nodes=nodes), journal=journal, seed=1,  # type: ignore[arg-type]
-        roles=lambda: {"n1": "primary"}, client_zones=[], steps=steps or {},
+        entries=entries,
+        cluster=SimpleNamespace(nodes=nodes),
+        journal=journal,
+        seed=1,  # type: ignore[arg-type]
+        roles=lambda: {"n1": "primary"},
+        client_zones=[],
+        steps=steps or {},
     )
 
 
@@ -223,9 +231,7 @@ def test_what_this_host_cannot_do_is_refused_first(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_operator_steps_are_told_as_they_went(
-    monkeypatch: pytest.MonkeyPatch, works: bool
-) -> None:
+def test_operator_steps_are_told_as_they_went(monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
     done: list[str] = []
 
     def promote(cluster: Any, node: str) -> None:

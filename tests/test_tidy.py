@@ -36,7 +36,10 @@ def tracked() -> list[Path]:
     """Files git knows or would take."""
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     return [path for name in listing.splitlines() if (path := ROOT / name).is_file()]
 
@@ -57,8 +60,11 @@ def relative(path: Path) -> str:
 
 
 def test_files_are_short() -> None:
-    long = {relative(p): n for p in sources()
-            if (n := len(p.read_text().splitlines())) >= LINES_PER_FILE_MAX}
+    long = {
+        relative(p): n
+        for p in sources()
+        if (n := len(p.read_text().splitlines())) >= LINES_PER_FILE_MAX
+    }
     assert long == {}
 
 
@@ -74,8 +80,12 @@ def test_functions_are_short() -> None:
 
 
 def test_lines_are_narrow() -> None:
-    wide = [f"{relative(p)}:{n}" for p in sources()
-            for n, line in enumerate(p.read_text().splitlines(), 1) if len(line) > COLUMNS_MAX]
+    wide = [
+        f"{relative(p)}:{n}"
+        for p in sources()
+        for n, line in enumerate(p.read_text().splitlines(), 1)
+        if len(line) > COLUMNS_MAX
+    ]
     assert wide == []
 
 
@@ -105,13 +115,20 @@ def test_imports_go_one_way() -> None:
     for path in ours():
         module = module_of(path)
         for name in imported(path):
-            wrong += [f"{module} imports {name}" for part, allowed in MAY_IMPORT.items()
-                      if within(module, part) and not within(name, part)
-                      and not any(within(name, a) for a in allowed)
-                      and name not in PACKAGES
-                      and not any(within(a, name) for a in allowed)]
-            if (within(module, NO_ANALYSIS) and not within(module, "chaos.cli")
-                    and name.split(".")[0] in ("analysis", "dashboard")):
+            wrong += [
+                f"{module} imports {name}"
+                for part, allowed in MAY_IMPORT.items()
+                if within(module, part)
+                and not within(name, part)
+                and not any(within(name, a) for a in allowed)
+                and name not in PACKAGES
+                and not any(within(a, name) for a in allowed)
+            ]
+            if (
+                within(module, NO_ANALYSIS)
+                and not within(module, "chaos.cli")
+                and name.split(".")[0] in ("analysis", "dashboard")
+            ):
                 wrong.append(f"{module} imports {name}")
             place = next((k for k, part in enumerate(ORDER) if within(module, part)), None)
             target = next((k for k, part in enumerate(ORDER) if within(name, part)), None)
@@ -123,9 +140,11 @@ def test_imports_go_one_way() -> None:
 def test_only_the_command_line_prints() -> None:
     wrong = [
         f"{relative(path)}:{node.lineno}"
-        for path in ours() if not within(module_of(path), "chaos.cli")
+        for path in ours()
+        if not within(module_of(path), "chaos.cli")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
         and node.func.id == "print"
     ]
     allowed = {"chaos/runtime/engine.py"}  # runs before anything of ours is installed
@@ -148,8 +167,12 @@ def public_names(path: Path) -> Iterator[tuple[int, str, bool]]:
 
 
 def test_public_names_are_documented() -> None:
-    bare = [f"{relative(p)}:{line} {name}" for p in ours()
-            for line, name, documented in public_names(p) if not documented]
+    bare = [
+        f"{relative(p)}:{line} {name}"
+        for p in ours()
+        for line, name, documented in public_names(p)
+        if not documented
+    ]
     assert bare == []
 
 
@@ -170,7 +193,22 @@ def test_no_registry_host_or_machine_path(pattern: str) -> None:
 
 
 def test_top_level_is_fixed() -> None:
-    allowed = {"pyproject.toml", "chaos", "topologies", "analysis", "dashboard", "experiments",
-               "tests", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "Makefile",
-               "schemas", "docs", ".ci", ".gitignore"}
+    allowed = {
+        "pyproject.toml",
+        "chaos",
+        "topologies",
+        "analysis",
+        "dashboard",
+        "experiments",
+        "tests",
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "Makefile",
+        "schemas",
+        "docs",
+        ".ci",
+        ".gitignore",
+    }
     assert {path.relative_to(ROOT).parts[0] for path in tracked()} <= allowed

@@ -121,8 +121,11 @@ class Agent:
             self._why_no_firewall = ""
         except (OSError, RuntimeError) as error:
             self._why_no_firewall = str(error)
-        return {"nftables": not self._why_no_firewall, "why": self._why_no_firewall,
-                "lease_s": LEASE_S}
+        return {
+            "nftables": not self._why_no_firewall,
+            "why": self._why_no_firewall,
+            "lease_s": LEASE_S,
+        }
 
     def do_beat(self, request: Message) -> None:
         """Nothing: hearing it is the point."""

@@ -144,7 +144,8 @@ def wait(future: Future[Answer], node: str, do: str, deadline_s: float = 5.0) ->
 
 
 def ask_all(
-    links: Mapping[str, AgentLink], requests: Mapping[str, tuple[str, dict[str, Any]]],
+    links: Mapping[str, AgentLink],
+    requests: Mapping[str, tuple[str, dict[str, Any]]],
     deadline_s: float = 5.0,
 ) -> dict[str, Answer]:
     """Ask several agents at once: `requests[node] = (do, arguments)`; all answers by node."""

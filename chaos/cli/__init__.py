@@ -101,8 +101,10 @@ def _internal(error: Exception) -> int:
         kept = f"details are in {where}"
     except OSError:
         kept = text.strip().splitlines()[-1]
-    say_error(AftershockError(
-        f"internal error: {type(error).__name__}: {error}",
-        fix=f"this is a defect of Aftershock; please report it ({kept})",
-    ))
+    say_error(
+        AftershockError(
+            f"internal error: {type(error).__name__}: {error}",
+            fix=f"this is a defect of Aftershock; please report it ({kept})",
+        )
+    )
     return EXIT_INTERNAL

@@ -46,11 +46,19 @@ def up(
     system = SYSTEMS.get(spec.system)
     images = images_for(system, spec.image, client, image_progress)
     run_id = secrets.token_hex(4)
-    cluster = RunningCluster(client, Plan(
-        run_id=run_id, topology=spec.name, system=system, settings=spec.settings,
-        client_zones=list(spec.clients), images=images, owner=KEEP,
-        nodes=[(name, node.zone, node.role) for name, node in spec.nodes.items()],
-    ))
+    cluster = RunningCluster(
+        client,
+        Plan(
+            run_id=run_id,
+            topology=spec.name,
+            system=system,
+            settings=spec.settings,
+            client_zones=list(spec.clients),
+            images=images,
+            owner=KEEP,
+            nodes=[(name, node.zone, node.role) for name, node in spec.nodes.items()],
+        ),
+    )
     started = time.monotonic()
     try:
         cluster.up(say)
@@ -137,9 +145,21 @@ def _print_states(clusters: list[AttachedCluster], json: bool = False) -> None:
     if json:
         print_json([dataclasses.asdict(row) for row in rows])
         return
-    table(("topology", "node", "zone", "role", "address", "ready", "state", "run"), [
-        (r.topology, r.node, r.zone, r.role, r.address, "yes" if r.ready else "no", r.state, r.run)
-        for r in rows
-    ])
+    table(
+        ("topology", "node", "zone", "role", "address", "ready", "state", "run"),
+        [
+            (
+                r.topology,
+                r.node,
+                r.zone,
+                r.role,
+                r.address,
+                "yes" if r.ready else "no",
+                r.state,
+                r.run,
+            )
+            for r in rows
+        ],
+    )
     if any(r.state == "leftover" for r in rows):
         say("some were left by a controller that ended; `aftershock down --all` removes them")

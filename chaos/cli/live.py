@@ -46,7 +46,9 @@ class LiveWatch:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
@@ -93,8 +95,10 @@ class LiveWatch:
         if self._stats:
             stats = self._stats()
             p99 = "–" if stats.p99_ms is None else f"{stats.p99_ms:.1f} ms"
-            parts.append(f"{stats.per_s:7,.0f} ops/s  ok {stats.ok:,}  fail {stats.fail:,}  "
-                         f"info {stats.info:,}  p99 {p99}")
+            parts.append(
+                f"{stats.per_s:7,.0f} ops/s  ok {stats.ok:,}  fail {stats.fail:,}  "
+                f"info {stats.info:,}  p99 {p99}"
+            )
         faults = ", ".join(self._faults())
         parts.append(f"faults: {faults}" if faults else "no fault active")
         return "   ".join(parts)

@@ -12,8 +12,16 @@ from chaos.cli.console import err, image_progress, out, print_json, say, table
 from chaos.errors import EXIT_USAGE, UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-KINDS = ("systems", "workloads", "faults", "topologies", "experiments", "stories", "prices",
-         "properties")
+KINDS = (
+    "systems",
+    "workloads",
+    "faults",
+    "topologies",
+    "experiments",
+    "stories",
+    "prices",
+    "properties",
+)
 
 images_app = typer.Typer(help="Container images: build, list, prune.", no_args_is_help=True)
 
@@ -43,15 +51,15 @@ def doctor(json: Json = False) -> None:
     if json:
         print_json([dataclasses.asdict(f) for f in findings])
     else:
-        table(("", "what", "found", "to do"),
-              [("ok" if f.ok else "--", f.what, f.found, f.fix) for f in findings])
+        table(
+            ("", "what", "found", "to do"),
+            [("ok" if f.ok else "--", f.what, f.found, f.fix) for f in findings],
+        )
     if not all(f.ok for f in findings if f.needed):
         raise typer.Exit(1)
 
 
-def list_(
-    kind: Annotated[str, typer.Argument(help=" | ".join(KINDS))], json: Json = False
-) -> None:
+def list_(kind: Annotated[str, typer.Argument(help=" | ".join(KINDS))], json: Json = False) -> None:
     """List what ships: systems, workloads, faults, topologies, experiments, stories, …"""
     from chaos.catalog import catalog
 
@@ -64,8 +72,10 @@ def list_(
     elif kind == "properties":
         from analysis.checkers import CHECKERS
 
-        rows = [(name, (check.__doc__ or "").strip().splitlines()[0])
-                for name, check in CHECKERS.items()]
+        rows = [
+            (name, (check.__doc__ or "").strip().splitlines()[0])
+            for name, check in CHECKERS.items()
+        ]
     else:
         rows = catalog(kind)
     if json:
@@ -115,8 +125,9 @@ def images_build(
             raise UsageError(f"expected an image of {', '.join(known)}; got {name!r}")
     client = connect(start=True)
     made = images.build(names or (), client=client, progress=image_progress, fresh=fresh)
-    table(("image", "id"), [(images.reference(n), i.partition(":")[2][:12])
-                            for n, i in made.items()])
+    table(
+        ("image", "id"), [(images.reference(n), i.partition(":")[2][:12]) for n, i in made.items()]
+    )
 
 
 @images_app.command("list")
@@ -128,10 +139,17 @@ def images_list(json: Json = False) -> None:
     if json:
         print_json([dataclasses.asdict(row) for row in rows])
         return
-    table(("image", "size", "state"), [
-        (row.reference, f"{row.size_bytes / 1e6:.0f} MB" if row.id else "",
-         ("current" if row.current else "old") if row.id else "not built") for row in rows
-    ])
+    table(
+        ("image", "size", "state"),
+        [
+            (
+                row.reference,
+                f"{row.size_bytes / 1e6:.0f} MB" if row.id else "",
+                ("current" if row.current else "old") if row.id else "not built",
+            )
+            for row in rows
+        ],
+    )
 
 
 @images_app.command("prune")
@@ -140,7 +158,7 @@ def images_prune() -> None:
     from chaos.runtime import images
 
     for gone in images.prune(connect()):
-        out.print(f"removed {gone}", markup=False)
+        out.print(f"removed {gone.reference}", markup=False)
 
 
 def dashboard(
@@ -163,5 +181,3 @@ def dashboard(
             served.wait()
         except KeyboardInterrupt:
             served.terminate()
-
-

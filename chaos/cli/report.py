@@ -25,8 +25,9 @@ def last_lines(path: Path, results: Mapping[str, Any]) -> None:
         for anomaly in check["anomalies"]:
             _fill(f"  {anomaly['name']} × {anomaly['count']:,}: {anomaly['argument']}", "    ")
     counts = results.get("counts", {})
-    out.print("  operations   " + ", ".join(f"{counts.get(k, 0):,} {k}"
-                                            for k in ("ok", "fail", "info")))
+    out.print(
+        "  operations   " + ", ".join(f"{counts.get(k, 0):,} {k}" for k in ("ok", "fail", "info"))
+    )
     _faults_line(results.get("faults", {}))
     _primaries_line(results.get("primaries", {}))
     _availability_line(results.get("availability", {}))
@@ -40,37 +41,47 @@ def _faults_line(faults: Mapping[str, Any]) -> None:
         out.print("  faults       none injected")
         return
     odd = "".join(f", {faults[k]} {k}" for k in ("mismatch", "inconclusive") if faults.get(k))
-    out.print(f"  faults       {faults['injected']} injected, {faults['confirmed']} confirmed"
-              f"{odd}, {faults['healed']} healed")
+    out.print(
+        f"  faults       {faults['injected']} injected, {faults['confirmed']} confirmed"
+        f"{odd}, {faults['healed']} healed"
+    )
 
 
 def _primaries_line(primaries: Mapping[str, Any]) -> None:
     seconds = primaries.get("two_at_once_s")
     if seconds:
         nodes = sorted({n for w in primaries.get("windows", []) for n in w["nodes"]})
-        out.print(f"  primaries    {' and '.join(nodes)} both claimed to be primary for "
-                  f"{seconds:.1f} s", markup=False)
+        out.print(
+            f"  primaries    {' and '.join(nodes)} both claimed to be primary for {seconds:.1f} s",
+            markup=False,
+        )
 
 
 def _availability_line(found: Mapping[str, Any]) -> None:
     if found.get("by_requests") is None:
         return
-    parts = [f"{found['by_requests']:.2%} of requests", f"{found['by_time']:.2%} of time"
-             if found.get("by_time") is not None else "",
-             f"longest outage {found['longest_outage_s']:.1f} s"
-             if found.get("longest_outage_s") is not None else "",
-             f"p99 {found['latency_ms']['p99']:.1f} ms"
-             if (found.get("latency_ms") or {}).get("p99") is not None else "",
-             f"recovered {found['recover_s']:.1f} s after the last heal"
-             if found.get("recover_s") is not None else ""]
+    parts = [
+        f"{found['by_requests']:.2%} of requests",
+        f"{found['by_time']:.2%} of time" if found.get("by_time") is not None else "",
+        f"longest outage {found['longest_outage_s']:.1f} s"
+        if found.get("longest_outage_s") is not None
+        else "",
+        f"p99 {found['latency_ms']['p99']:.1f} ms"
+        if (found.get("latency_ms") or {}).get("p99") is not None
+        else "",
+        f"recovered {found['recover_s']:.1f} s after the last heal"
+        if found.get("recover_s") is not None
+        else "",
+    ]
     out.print("  available    " + ", ".join(p for p in parts if p))
 
 
 def _cost_line(cost: Mapping[str, Any]) -> None:
     total = (cost.get("monthly") or {}).get("total")
     if total is not None:
-        out.print(f"  cost         ${total:,.2f} a month ({cost.get('book', 'price book')})",
-                  markup=False)
+        out.print(
+            f"  cost         ${total:,.2f} a month ({cost.get('book', 'price book')})", markup=False
+        )
     elif cost:
         why = cost.get("why") or (cost.get("measured") or {}).get("why") or "not all is known"
         out.print(f"  cost         unknown: {why}", markup=False)
@@ -79,8 +90,9 @@ def _cost_line(cost: Mapping[str, Any]) -> None:
 def full_report(run: RunData, results: Mapping[str, Any]) -> None:
     """`aftershock show`: notes, each check's reasoning, each fault as measured, the summary."""
     meta = run.meta
-    out.print(f"{meta['name']}  seed {meta['seed']}  {meta['started_utc']}  {meta['state']}",
-              markup=False)
+    out.print(
+        f"{meta['name']}  seed {meta['seed']}  {meta['started_utc']}  {meta['state']}", markup=False
+    )
     for note in run.notes:
         _fill(f"note: {note}", "  ")
     for check in results["checks"]:
@@ -88,8 +100,20 @@ def full_report(run: RunData, results: Mapping[str, Any]) -> None:
         _fill(f"  {check['why']}", "  ")
     if run.faults.num_rows:
         out.print("\nfaults", style="bold")
-        table(("id", "fault", "targets", "injected", "effect after", "outcome", "healed after",
-               "heal", "why"), [_fault_row(f) for f in run.faults.to_pylist()])
+        table(
+            (
+                "id",
+                "fault",
+                "targets",
+                "injected",
+                "effect after",
+                "outcome",
+                "healed after",
+                "heal",
+                "why",
+            ),
+            [_fault_row(f) for f in run.faults.to_pylist()],
+        )
     last_lines(run.path, results)
 
 
@@ -101,9 +125,17 @@ def _fault_row(fault: Mapping[str, Any]) -> list[str]:
 
     targets = " ".join(json.loads(fault["targets"] or "[]"))
     at = "–" if fault["inject_ns"] is None else f"{fault['inject_ns'] / 1e9:.3f} s"
-    return [fault["id"], fault["fault"], targets, at, after("inject_ns", "effect_ns"),
-            fault["outcome"] or "–", after("heal_ns", "healed_ns"), fault["heal_outcome"] or "–",
-            fault["why"] or ""]
+    return [
+        fault["id"],
+        fault["fault"],
+        targets,
+        at,
+        after("inject_ns", "effect_ns"),
+        fault["outcome"] or "–",
+        after("heal_ns", "healed_ns"),
+        fault["heal_outcome"] or "–",
+        fault["why"] or "",
+    ]
 
 
 def comparison_report(comparison: Comparison) -> None:
@@ -117,8 +149,10 @@ def comparison_report(comparison: Comparison) -> None:
         ("verdict", [r.verdict for r in rows]),
         ("lost acknowledged writes", [shown(r.lost, "{:,}") for r in rows]),
         ("acknowledged writes", [f"{r.acknowledged:,}" for r in rows]),
-        ("anomalies", [", ".join(f"{k} {v:,}" for k, v in r.anomalies.items()) or "none"
-                       for r in rows]),
+        (
+            "anomalies",
+            [", ".join(f"{k} {v:,}" for k, v in r.anomalies.items()) or "none" for r in rows],
+        ),
         ("two primaries at once", [shown(r.two_at_once_s, "{:.1f} s") for r in rows]),
         ("available, by requests", [shown(r.by_requests, "{:.2%}") for r in rows]),
         ("available, by time", [shown(r.by_time, "{:.2%}") for r in rows]),
@@ -135,5 +169,9 @@ def comparison_report(comparison: Comparison) -> None:
 
 
 def _fill(text: str, indent: str) -> None:
-    out.print(textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False,
-                            break_on_hyphens=False), markup=False)
+    out.print(
+        textwrap.fill(
+            text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ),
+        markup=False,
+    )

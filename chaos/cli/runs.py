@@ -84,8 +84,12 @@ def run_one(
     system = SYSTEMS.get(loaded.topology.system)
     images = images_for(system, loaded.topology.image, client, image_progress)
     order = Order(
-        loaded=loaded, seed=loaded.experiment.seed if seed is None else seed, out=out_dir,
-        command=shlex.join(["aftershock", *sys.argv[1:]]), images=images, client=client,
+        loaded=loaded,
+        seed=loaded.experiment.seed if seed is None else seed,
+        out=out_dir,
+        command=shlex.join(["aftershock", *sys.argv[1:]]),
+        images=images,
+        client=client,
         capabilities=engine.capabilities(client),
     )
     with LiveWatch(loaded.experiment.name, order.seed, quiet=quiet) as watch:
@@ -141,8 +145,7 @@ def check(
         except RecordError as error:
             if not json:
                 raise
-            results = {"version": 1, "verdict": "unknown",
-                       "summary": error.what, "checks": []}
+            results = {"version": 1, "verdict": "unknown", "summary": error.what, "checks": []}
         results["path"] = path
         found.append(results)
         if json:
@@ -176,7 +179,8 @@ def show(
 
 
 def runs(
-    out_: Out = Path("runs"), json: Json = False,
+    out_: Out = Path("runs"),
+    json: Json = False,
 ) -> None:
     """List runs, newest first; recorded ones that ship are listed after."""
     from chaos import paths
@@ -193,12 +197,26 @@ def runs(
             results = summary.results or {}
             verdict = results.get("verdict", "")
             state = verdict if verdict else summary.meta["state"]
-            rows.append((path, f"{VERDICT_MARK.get(verdict, '·')} {state}", summary.meta["seed"],
-                         summary.meta["started_utc"], results.get("summary", "")))
+            rows.append(
+                (
+                    path,
+                    f"{VERDICT_MARK.get(verdict, '·')} {state}",
+                    summary.meta["seed"],
+                    summary.meta["started_utc"],
+                    results.get("summary", ""),
+                )
+            )
     if json:
         for path, state, seed, started, text in rows:
-            print_json({"path": str(path), "state": state[2:], "seed": seed,
-                        "started_utc": started, "summary": text})
+            print_json(
+                {
+                    "path": str(path),
+                    "state": state[2:],
+                    "seed": seed,
+                    "started_utc": started,
+                    "summary": text,
+                }
+            )
     else:
         table(("run", "state", "seed", "started", "summary"), rows)
 
@@ -223,12 +241,11 @@ def compare(
             judge_run(path)
             summary = run_summary(path)
         summaries.append(summary)
-    comparison = hold(summaries, Assumptions(
-        faults_per_month=faults_a_month, downtime_usd_per_hour=downtime_usd_per_hour
-    ))
+    comparison = hold(
+        summaries,
+        Assumptions(faults_per_month=faults_a_month, downtime_usd_per_hour=downtime_usd_per_hour),
+    )
     if json:
         print_json(comparison.to_dict())
     else:
         comparison_report(comparison)
-
-

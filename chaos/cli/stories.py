@@ -16,8 +16,9 @@ from chaos.errors import AftershockError, UsageError
 if TYPE_CHECKING:
     from chaos.spec.files import LoadedExperiment, LoadedStory
 
-story_app = typer.Typer(help="Classic outages, replayed: predict, watch, compare.",
-                        no_args_is_help=True)
+story_app = typer.Typer(
+    help="Classic outages, replayed: predict, watch, compare.", no_args_is_help=True
+)
 WIDTH = 96
 
 
@@ -71,8 +72,13 @@ def play(
 
 
 def _the_run(
-    loaded: LoadedStory, experiment: LoadedExperiment, seed: int | None, out_dir: Path,
-    recorded: bool, *, told: bool,
+    loaded: LoadedStory,
+    experiment: LoadedExperiment,
+    seed: int | None,
+    out_dir: Path,
+    recorded: bool,
+    *,
+    told: bool,
 ) -> tuple[Path, dict[str, Any]]:
     """One of the two runs, from the shelf or for real; beats are told on the replay's clock."""
     from chaos.cli.runs import judge_run, run_one
@@ -136,8 +142,10 @@ def _predict(loaded: LoadedStory, folder: Path, given: list[float] | None) -> No
         if given:
             _prose(f"   your answer: {given[k]:.0%}")
     locked = lock(folder, answers)
-    _prose(f"Locked in {folder / 'predictions.json'}: "
-           + ", ".join(f"{a.question} {a.probability:.0%} ({a.sha256[:10]}…)" for a in locked))
+    _prose(
+        f"Locked in {folder / 'predictions.json'}: "
+        + ", ".join(f"{a.question} {a.probability:.0%} ({a.sha256[:10]}…)" for a in locked)
+    )
 
 
 def _ask() -> float:
@@ -158,8 +166,10 @@ def _ask() -> float:
 def _parse(text: str, count: int) -> list[float]:
     parts = [part for part in text.split(",") if part.strip()]
     if len(parts) != count:
-        raise UsageError(f"expected {count} probabilities, got {len(parts)}: {text!r}",
-                              fix="one for each question, such as --answers 0.8,0.3")
+        raise UsageError(
+            f"expected {count} probabilities, got {len(parts)}: {text!r}",
+            fix="one for each question, such as --answers 0.8,0.3",
+        )
     return [_probability(part, percent=False) for part in parts]
 
 

@@ -76,7 +76,8 @@ class _OnLinks:
             ):
                 unwell.append(link.name)
         return Probe(
-            outcome=MISMATCH if unwell else CONFIRMED, measured=_summary(seen),
+            outcome=MISMATCH if unwell else CONFIRMED,
+            measured=_summary(seen),
             why=f"not as before: {', '.join(unwell[:4])}" if unwell else "",
             at_ns=max(r[-1].at_ns for r in seen.values()),
         )
@@ -100,7 +101,9 @@ class _OnLinks:
         seen = self._requests(scene)
         wrong = [x.name for x, rs in seen.items() if any(r.kind not in kinds for r in rs)]
         return Probe(
-            outcome=MISMATCH if wrong else CONFIRMED, requested=requested, measured=_summary(seen),
+            outcome=MISMATCH if wrong else CONFIRMED,
+            requested=requested,
+            measured=_summary(seen),
             why=f"requests still pass: {', '.join(wrong[:4])}" if wrong else "",
             at_ns=self._changed_ns,
         )
@@ -129,7 +132,8 @@ class ClientLatency(_OnLinks):
             before = self._before[link]
             added[link.name] = (
                 round(statistics.median(answered) - before, 2)
-                if answered and before is not None else None
+                if answered and before is not None
+                else None
             )
         off = [n for n, ms in added.items() if ms is not None and abs(ms - wanted) > tolerance]
         unknown = [n for n, ms in added.items() if ms is None]
@@ -140,8 +144,11 @@ class ClientLatency(_OnLinks):
         elif unknown:
             outcome, why = INCONCLUSIVE, f"no answers to time on {', '.join(unknown[:4])}"
         return Probe(
-            outcome=outcome, requested={"added_ms": wanted, "tolerance_ms": tolerance},
-            measured={"added_ms": added}, why=why, at_ns=self._changed_ns,
+            outcome=outcome,
+            requested={"added_ms": wanted, "tolerance_ms": tolerance},
+            measured={"added_ms": added},
+            why=why,
+            at_ns=self._changed_ns,
         )
 
 
@@ -180,7 +187,9 @@ class ClientDown(_OnLinks):
 
 def _summary(seen: dict[Link, list[Reaction]]) -> dict[str, Any]:
     return {
-        link.name: {"kinds": sorted({r.kind for r in reactions}),
-                    "median_ms": round(statistics.median(r.ms for r in reactions), 2)}
+        link.name: {
+            "kinds": sorted({r.kind for r in reactions}),
+            "median_ms": round(statistics.median(r.ms for r in reactions), 2),
+        }
         for link, reactions in seen.items()
     }

@@ -110,10 +110,13 @@ class Partition:
         for sender, receiver in self._cuts:
             targets.setdefault(sender, []).append(addresses[receiver])
         window_ms = (LEAD_S + WATCH_S) * 1000 + 200
-        ask_all(scene.cluster.agents(), {
-            sender: ("beacons", {"to": to, "every_ms": BEACON_EVERY_MS, "for_ms": window_ms})
-            for sender, to in targets.items()
-        })
+        ask_all(
+            scene.cluster.agents(),
+            {
+                sender: ("beacons", {"to": to, "every_ms": BEACON_EVERY_MS, "for_ms": window_ms})
+                for sender, to in targets.items()
+            },
+        )
 
     prepare_heal = prepare
 
@@ -126,10 +129,13 @@ class Partition:
             sources.setdefault(receiver, []).append(addresses[sender])
         with ThreadPoolExecutor(1) as pool:
             clients = pool.submit(self._cut_clients, scene)
-            ask_all(scene.cluster.agents(), {
-                receiver: ("block", {"fault": self.id, "sources": from_})
-                for receiver, from_ in sources.items()
-            })
+            ask_all(
+                scene.cluster.agents(),
+                {
+                    receiver: ("block", {"fault": self.id, "sources": from_})
+                    for receiver, from_ in sources.items()
+                },
+            )
             clients.result()
         self._effect_ns = time.monotonic_ns()
 
@@ -161,7 +167,10 @@ class Partition:
         elif len(unheard) == len(arrivals) and arrivals:
             outcome, why = INCONCLUSIVE, "nothing passed before the cut either"
         return Probe(
-            outcome=outcome, requested=self._requested(), measured=measured, why=why,
+            outcome=outcome,
+            requested=self._requested(),
+            measured=measured,
+            why=why,
             at_ns=max(last, self._effect_ns if silent else self._injected_ns),
         )
 
@@ -197,7 +206,9 @@ class Partition:
         if still or mute:
             why = f"nothing passes yet: {', '.join([*map(_arrow, still), *mute][:4])}"
         return Probe(
-            outcome=MISMATCH if why else CONFIRMED, measured=measured, why=why,
+            outcome=MISMATCH if why else CONFIRMED,
+            measured=measured,
+            why=why,
             at_ns=max([*first, *(r.at_ns for r in reactions.values())], default=self._healed_ns),
         )
 
@@ -209,9 +220,7 @@ class Partition:
         answers = ask_all(
             scene.cluster.agents(), {r: ("arrivals", {"since_ns": since_ns}) for r in receivers}
         )
-        return {
-            (a, b): answers[b]["arrivals"].get(a, []) for a, b in self._cuts
-        }
+        return {(a, b): answers[b]["arrivals"].get(a, []) for a, b in self._cuts}
 
 
 def _react_all(scene: Scene, links: Sequence[Link]) -> Mapping[Link, Reaction]:

@@ -54,9 +54,7 @@ class _OnNodes:
     prepare_heal = prepare
 
     def _ask(self, scene: Scene, do: str, **arguments: Any) -> dict[str, dict[str, Any]]:
-        answers = ask_all(
-            scene.cluster.agents(), dict.fromkeys(self._nodes, (do, arguments)), 10.0
-        )
+        answers = ask_all(scene.cluster.agents(), dict.fromkeys(self._nodes, (do, arguments)), 10.0)
         self._effect_ns = max(a["t_ns"] for a in answers.values())
         return answers
 
@@ -70,6 +68,7 @@ class _OnNodes:
 
     def probe_heal(self, scene: Scene) -> Probe:
         """Each node answers a request again."""
+
         def back(node: str) -> Reaction:
             return wait_reaction(
                 scene.cluster.address(node, "db"), lambda r: r.kind == "answered", BACK_S
@@ -102,9 +101,12 @@ class Kill(_OnNodes):
         if alive or answering:
             why = f"still there: {', '.join(sorted({*alive, *answering}))}"
         return Probe(
-            outcome=MISMATCH if why else CONFIRMED, requested={"processes": 0}, why=why,
-            measured={n: {"processes": len(states[n]), "request": reactions[n].kind}
-                      for n in self._nodes},
+            outcome=MISMATCH if why else CONFIRMED,
+            requested={"processes": 0},
+            why=why,
+            measured={
+                n: {"processes": len(states[n]), "request": reactions[n].kind} for n in self._nodes
+            },
             at_ns=self._effect_ns,
         )
 
@@ -134,16 +136,16 @@ class Pause(_OnNodes):
         elif gone:
             outcome, why = INCONCLUSIVE, f"nothing to pause: no database on {', '.join(gone)}"
         return Probe(
-            outcome=outcome, requested={"states": "T", "request": "silent"}, why=why,
+            outcome=outcome,
+            requested={"states": "T", "request": "silent"},
+            why=why,
             measured={n: {"states": states[n], "request": reactions[n].kind} for n in self._nodes},
             at_ns=self._effect_ns,
         )
 
     def heal(self, scene: Scene) -> None:
         """Let them run."""
-        ask_all(
-            scene.cluster.agents(), {n: ("resume", {"fault": self.id}) for n in self._nodes}
-        )
+        ask_all(scene.cluster.agents(), {n: ("resume", {"fault": self.id}) for n in self._nodes})
 
 
 class Restart(_OnNodes):
@@ -167,9 +169,16 @@ class Restart(_OnNodes):
         after = self._pids(scene)
         left = [n for n in self._nodes if self._before[n] & after[n]]
         return Probe(
-            outcome=MISMATCH if left else CONFIRMED, requested={"processes": "all new"},
-            measured={n: {"before": len(self._before[n]), "after": len(after[n]),
-                          "kept": len(self._before[n] & after[n])} for n in self._nodes},
+            outcome=MISMATCH if left else CONFIRMED,
+            requested={"processes": "all new"},
+            measured={
+                n: {
+                    "before": len(self._before[n]),
+                    "after": len(after[n]),
+                    "kept": len(self._before[n] & after[n]),
+                }
+                for n in self._nodes
+            },
             why=f"processes outlived the restart: {', '.join(left)}" if left else "",
             at_ns=self._effect_ns,
         )

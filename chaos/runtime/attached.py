@@ -47,7 +47,7 @@ class NodeState:
 
 
 class AttachedCluster:
-    """Enough of `chaos.systems.base.Cluster` to ask nodes who they are."""
+    """Fulfils `chaos.systems.base.Reachable`: enough to ask nodes who they are."""
 
     def __init__(self, run: str, toxiproxy: Any, databases: dict[str, list[Any]]) -> None:
         spec = json.loads(toxiproxy.labels[LABEL_SPEC])
@@ -73,11 +73,19 @@ class AttachedCluster:
             up = all(c.status == "running" for c in self._databases.get(node.name, []))
             role = "down"
             if up and isinstance(self.system, HasRoles):
-                role = self.system.observer(self, node.name, ROLE_TIMEOUT_S)().role  # type: ignore[arg-type]
-            rows.append(NodeState(
-                run=self.run, topology=self.topology, node=node.name, zone=node.zone, role=role,
-                address=node.address, ready=role in ("primary", "replica"), state=state,
-            ))
+                role = self.system.observer(self, node.name, ROLE_TIMEOUT_S)().role
+            rows.append(
+                NodeState(
+                    run=self.run,
+                    topology=self.topology,
+                    node=node.name,
+                    zone=node.zone,
+                    role=role,
+                    address=node.address,
+                    ready=role in ("primary", "replica"),
+                    state=state,
+                )
+            )
         return rows
 
     def containers(self, node: str) -> list[Any]:
@@ -93,9 +101,7 @@ class AttachedCluster:
 def attach(client: docker.DockerClient) -> list[AttachedCluster]:
     """Every cluster on the engine that has a Toxiproxy container, in order of run id."""
     with engine_errors("looking for running topologies"):
-        found = client.containers.list(
-            all=True, filters={"label": LABEL_RUN}, ignore_removed=True
-        )
+        found = client.containers.list(all=True, filters={"label": LABEL_RUN}, ignore_removed=True)
     by_run: dict[str, list[Any]] = {}
     for container in found:
         by_run.setdefault(container.labels[LABEL_RUN], []).append(container)

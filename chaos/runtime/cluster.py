@@ -53,7 +53,9 @@ class RunningCluster:
         self._client = client
         self._plan = plan
         self._labels = {
-            LABEL_RUN: plan.run_id, LABEL_TOPOLOGY: plan.topology, LABEL_OWNER: plan.owner,
+            LABEL_RUN: plan.run_id,
+            LABEL_TOPOLOGY: plan.topology,
+            LABEL_OWNER: plan.owner,
         }
         self._prefix = f"aftershock-{plan.run_id}"
         self._network: Any = None
@@ -93,9 +95,7 @@ class RunningCluster:
         self.pods[node.name] = pod
         peers = {n.name: n.address for n in self.nodes if n.name != node.name}
         self.hello[node.name] = pod.start_agent(plan.images["agent"], self._network.name, peers)
-        pod.start_databases(
-            plan.system.containers(node, self.nodes, plan.settings), plan.images
-        )
+        pod.start_databases(plan.system.containers(node, self.nodes, plan.settings), plan.images)
 
     def _start_toxiproxy(self, address: str, gateway: str) -> None:
         upstreams = {
@@ -109,8 +109,10 @@ class RunningCluster:
         api = self._client.api
         with engine_errors("starting Toxiproxy"):
             made = api.create_container(
-                self._plan.images["toxiproxy"], ["-host", "0.0.0.0"],
-                name=f"{self._prefix}-toxiproxy", hostname="toxiproxy",
+                self._plan.images["toxiproxy"],
+                ["-host", "0.0.0.0"],
+                name=f"{self._prefix}-toxiproxy",
+                hostname="toxiproxy",
                 labels={**self._labels, LABEL_PART: "toxiproxy", LABEL_SPEC: self._spec(upstreams)},
                 ports=None if direct else ports,
                 host_config=api.create_host_config(
@@ -129,11 +131,14 @@ class RunningCluster:
 
     def _spec(self, links: Iterable[Link]) -> str:
         """What `attached.py` needs to know this cluster again, as a label."""
-        return json.dumps({
-            "system": self._plan.system.name, "settings": dict(self.settings),
-            "nodes": [[n.name, n.zone, n.role, n.address] for n in self.nodes],
-            "links": [[link.zone, link.node, link.port] for link in links],
-        })
+        return json.dumps(
+            {
+                "system": self._plan.system.name,
+                "settings": dict(self.settings),
+                "nodes": [[n.name, n.zone, n.role, n.address] for n in self.nodes],
+                "links": [[link.zone, link.node, link.port] for link in links],
+            }
+        )
 
     def hang_up(self) -> None:
         """Leave the agents to themselves: they heal, and keep the pods."""
@@ -167,8 +172,13 @@ class RunningCluster:
         }
 
     def execute(
-        self, node: str, command: Sequence[str], *, container: str | None = None,
-        user: str | None = None, deadline_s: float = 30.0,
+        self,
+        node: str,
+        command: Sequence[str],
+        *,
+        container: str | None = None,
+        user: str | None = None,
+        deadline_s: float = 30.0,
     ) -> str:
         """Run a command in the node's database container; its output. ClusterError if it fails."""
         pool = ThreadPoolExecutor(1)

@@ -20,6 +20,7 @@ from typing import Any
 
 import docker
 import requests
+import urllib3
 from docker.errors import APIError, DockerException, NotFound
 from docker.types import IPAMConfig, IPAMPool
 
@@ -41,7 +42,11 @@ def engine_errors(doing: str) -> Iterator[None]:
     """Turn the driver's exceptions into an EngineError that says what was being done."""
     try:
         yield
-    except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
+    except (
+        requests.exceptions.ConnectionError,
+        requests.exceptions.Timeout,
+        urllib3.exceptions.HTTPError,
+    ) as error:  # the last is what a stream that breaks off raises, past the driver
         raise EngineError(
             f"the container engine stopped answering while {doing}",
             fix="look at `docker info`; `aftershock down --all` removes what is left",
@@ -97,7 +102,8 @@ def create_network(client: docker.DockerClient, name: str, labels: Mapping[str, 
     with engine_errors("making a network"):
         taken = list(_taken_subnets(client))
         free = [
-            net for net in RANGE.subnets(new_prefix=24)
+            net
+            for net in RANGE.subnets(new_prefix=24)
             if not any(net.overlaps(other) for other in taken)
         ]
         random.shuffle(free)  # two runs that start at once rarely want the same one
@@ -105,8 +111,11 @@ def create_network(client: docker.DockerClient, name: str, labels: Mapping[str, 
             pool = IPAMPool(subnet=str(subnet), gateway=str(subnet[1]))
             try:
                 return client.networks.create(
-                    name, driver="bridge", ipam=IPAMConfig(pool_configs=[pool]),
-                    labels=dict(labels), check_duplicate=False,
+                    name,
+                    driver="bridge",
+                    ipam=IPAMConfig(pool_configs=[pool]),
+                    labels=dict(labels),
+                    check_duplicate=False,
                 )
             except APIError as error:
                 if "overlap" not in str(error).lower():
@@ -189,6 +198,7 @@ def runs(client: docker.DockerClient) -> dict[str, dict[str, str]]:
 def leftovers(client: docker.DockerClient) -> dict[str, dict[str, str]]:
     """Runs whose controller is dead: {run id: labels}."""
     return {
-        run: labels for run, labels in runs(client).items()
+        run: labels
+        for run, labels in runs(client).items()
         if not owner_alive(labels.get(LABEL_OWNER, ""))
     }

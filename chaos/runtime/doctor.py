@@ -31,24 +31,34 @@ def examine() -> list[Finding]:
         client = engine.client(engine.require())
         able = engine.capabilities(client)
     except AftershockError as error:
-        return [Finding(what="container engine", ok=False, found=error.what, fix=error.fix),
-                *findings]
+        return [
+            Finding(what="container engine", ok=False, found=error.what, fix=error.fix),
+            *findings,
+        ]
     said = ", ".join(f"{key} {value}" for key, value in able.items() if value not in (None, ""))
     findings.insert(0, Finding(what="container engine", ok=True, found=said))
     listed = images.list_images(client)
     missing = sorted(i.name for i in listed if i.current and i.id is None)
-    findings.append(Finding(
-        what="images", ok=not missing, needed=False,
-        found=f"not built yet: {', '.join(missing)}" if missing else "all built",
-        fix="`aftershock images build` (a run builds what it needs by itself)" if missing else "",
-    ))
+    findings.append(
+        Finding(
+            what="images",
+            ok=not missing,
+            needed=False,
+            found=f"not built yet: {', '.join(missing)}" if missing else "all built",
+            fix="`aftershock images build` (a run builds what it needs by itself)"
+            if missing
+            else "",
+        )
+    )
     return findings
 
 
 def _disk() -> Finding:
     free = shutil.disk_usage(".").free
     return Finding(
-        what="disk", ok=free >= DISK_BYTES_MIN, found=f"{free / 1e9:.1f} GB free here",
+        what="disk",
+        ok=free >= DISK_BYTES_MIN,
+        found=f"{free / 1e9:.1f} GB free here",
         fix="" if free >= DISK_BYTES_MIN else "free some; images and runs need about 4 GB",
     )
 
@@ -56,6 +66,8 @@ def _disk() -> Finding:
 def _recorded() -> Finding:
     count = sum(1 for _ in paths.recorded().glob("*/run.json"))
     return Finding(
-        what="recorded runs", ok=count > 0, needed=False,
+        what="recorded runs",
+        ok=count > 0,
+        needed=False,
         found=f"{count}; shown by `aftershock runs` and `aftershock dashboard` without an engine",
     )

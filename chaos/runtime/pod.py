@@ -54,8 +54,13 @@ class Pod:
                 cap_add=list(AGENT_CAPABILITIES), init=False, log_config=LOGS
             )
             made = api.create_container(
-                image, AGENT_COMMAND, name=f"{self._prefix}-agent", working_dir=AGENT_HOME,
-                hostname=self.node.name, stdin_open=True, host_config=host,
+                image,
+                AGENT_COMMAND,
+                name=f"{self._prefix}-agent",
+                working_dir=AGENT_HOME,
+                hostname=self.node.name,
+                stdin_open=True,
+                host_config=host,
                 labels={**self._labels, LABEL_PART: "agent"},
                 networking_config=place_in(api, network, self.node.address, self.node.name),
             )
@@ -68,9 +73,7 @@ class Pod:
         self.link = AgentLink(self.node.name, attached)
         return self.link.ask("hello", 10.0, name=self.node.name, peers=dict(peers))
 
-    def start_databases(
-        self, specs: Sequence[ContainerSpec], images: Mapping[str, str]
-    ) -> None:
+    def start_databases(self, specs: Sequence[ContainerSpec], images: Mapping[str, str]) -> None:
         """Create and start the containers of `specs`, joined to the agent's namespaces."""
         for spec in specs:
             self._specs[spec.name] = spec
@@ -86,9 +89,16 @@ class Pod:
                 volume = self._client.volumes.create(f"{name}-data", labels=self._labels)
                 volumes[volume.name] = {"bind": spec.data_dir, "mode": "rw"}
             container = self._client.containers.create(
-                image, list(spec.command), name=name, environment=dict(spec.env),
-                network_mode=joined, pid_mode=joined, volumes=volumes, user=spec.user,
-                labels={**self._labels, LABEL_PART: "database"}, log_config=LOGS,
+                image,
+                list(spec.command),
+                name=name,
+                environment=dict(spec.env),
+                network_mode=joined,
+                pid_mode=joined,
+                volumes=volumes,
+                user=spec.user,
+                labels={**self._labels, LABEL_PART: "database"},
+                log_config=LOGS,
             )
             if spec.files:
                 container.put_archive("/", archive(spec.files))

@@ -85,8 +85,12 @@ class Links:
     def create(self, upstreams: Mapping[Link, str]) -> None:
         """Make a proxy for each link; the k-th in order listens on FIRST_PORT + k."""
         wanted = [
-            {"name": link.name, "upstream": upstream, "listen": f"0.0.0.0:{FIRST_PORT + k}",
-             "enabled": True}
+            {
+                "name": link.name,
+                "upstream": upstream,
+                "listen": f"0.0.0.0:{FIRST_PORT + k}",
+                "enabled": True,
+            }
             for k, (link, upstream) in enumerate(upstreams.items())
         ]
 
@@ -103,18 +107,28 @@ class Links:
         return sorted(x for x in self._proxies if x.zone in zones and x.node in nodes)
 
     def add_toxic(
-        self, links: Sequence[Link], name: str, kind: str, attributes: Mapping[str, Any],
+        self,
+        links: Sequence[Link],
+        name: str,
+        kind: str,
+        attributes: Mapping[str, Any],
         streams: Sequence[str] = ("upstream", "downstream"),
     ) -> None:
         """Put a toxic on every link, in each direction; `name` must be the fault's own."""
         for link in links:
             for stream in streams:
-                toxic = {"name": f"{name}-{stream}", "type": kind, "stream": stream,
-                         "attributes": dict(attributes)}
+                toxic = {
+                    "name": f"{name}-{stream}",
+                    "type": kind,
+                    "stream": stream,
+                    "attributes": dict(attributes),
+                }
                 self._call(functools.partial(self._proxies[link].add_toxic, **toxic))
 
     def remove_toxic(
-        self, links: Sequence[Link], name: str,
+        self,
+        links: Sequence[Link],
+        name: str,
         streams: Sequence[str] = ("upstream", "downstream"),
     ) -> None:
         """Take the toxic off again; one that is not there is no error."""

@@ -40,8 +40,8 @@ class ContainerSpec:
     user: str | None = None
 
 
-class Cluster(Protocol):
-    """The pods of one running topology, as a system's code sees them."""
+class Reachable(Protocol):
+    """A running topology whose nodes can be spoken to; all that asking them takes."""
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -53,6 +53,10 @@ class Cluster(Protocol):
 
     def address(self, node: str, port: str, zone: str | None = None) -> Address:
         """Where the controller reaches `port` of `node`; through `zone`'s link if given."""
+
+
+class Cluster(Reachable, Protocol):
+    """The pods of one running topology, as a system's code sees them."""
 
     def execute(
         self,
@@ -188,7 +192,9 @@ class Observation:
 class HasRoles(Protocol):
     """Asks each node for its own view, so that two primaries show."""
 
-    def observer(self, cluster: Cluster, node: str, timeout_s: float) -> Callable[[], Observation]:
+    def observer(
+        self, cluster: Reachable, node: str, timeout_s: float
+    ) -> Callable[[], Observation]:
         """A function that asks `node` once per call, over one kept connection; never raises."""
 
 

@@ -40,6 +40,7 @@ from chaos.systems.base import (
     Node,
     NotConnected,
     Observation,
+    Reachable,
     Step,
 )
 
@@ -234,7 +235,9 @@ class Etcd:
         """The client is Python's own http.client."""
         return {"http.client": platform.python_version()}
 
-    def observer(self, cluster: Cluster, node: str, timeout_s: float) -> Callable[[], Observation]:
+    def observer(
+        self, cluster: Reachable, node: str, timeout_s: float
+    ) -> Callable[[], Observation]:
         """What `node` says: whether it leads, and its term."""
         return _Observer(cluster.address(node, "db"), timeout_s).observe
 

@@ -45,6 +45,7 @@ from chaos.systems.base import (
     ContainerSpec,
     Node,
     Observation,
+    Reachable,
     Step,
 )
 
@@ -321,7 +322,9 @@ class Postgres:
         """The driver's version and libpq's."""
         return {"psycopg": psycopg.__version__, "libpq": str(psycopg.pq.version())}
 
-    def observer(self, cluster: Cluster, node: str, timeout_s: float) -> Callable[[], Observation]:
+    def observer(
+        self, cluster: Reachable, node: str, timeout_s: float
+    ) -> Callable[[], Observation]:
         """What `node` says: whether it is in recovery, its timeline, how far it is behind."""
         return _Observer(cluster.address(node, "db"), timeout_s).observe
 

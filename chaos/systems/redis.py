@@ -38,6 +38,7 @@ from chaos.systems.base import (
     ContainerSpec,
     Node,
     Observation,
+    Reachable,
     Step,
 )
 
@@ -282,7 +283,9 @@ class Redis:
         """The driver's version."""
         return {"redis-py": redis.__version__}
 
-    def observer(self, cluster: Cluster, node: str, timeout_s: float) -> Callable[[], Observation]:
+    def observer(
+        self, cluster: Reachable, node: str, timeout_s: float
+    ) -> Callable[[], Observation]:
         """What `node` says: its role, how far behind it is, its Sentinel's configuration epoch."""
         return _Observer(
             cluster.address(node, "db"), cluster.address(node, "sentinel"), timeout_s

@@ -27,7 +27,11 @@ def say(tmp_path: Path) -> Say:
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         dead = {"DOCKER_HOST": f"unix://{tmp_path}/no-engine.sock"}
         done = subprocess.run(
-            [AFTERSHOCK, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+            [AFTERSHOCK, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
             env={**os.environ, **dead, **environment},
         )
         assert "Traceback" not in done.stdout + done.stderr
@@ -39,17 +43,38 @@ def say(tmp_path: Path) -> Say:
 def a_run(path: Path, lose: bool) -> Path:
     """A small finished run of the set workload; with a lost write if asked."""
     adds = [
-        {"process": k % 4, "node": "n1", "zone": "a", "f": "add", "value": k, "type": "ok",
-         "start_ns": k * S // 10, "end_ns": k * S // 10 + 1000}
+        {
+            "process": k % 4,
+            "node": "n1",
+            "zone": "a",
+            "f": "add",
+            "value": k,
+            "type": "ok",
+            "start_ns": k * S // 10,
+            "end_ns": k * S // 10 + 1000,
+        }
         for k in range(1, 101)
     ]
     left = [k for k in range(1, 101) if not (lose and k == 50)]
-    read = {"process": 0, "node": "n1", "zone": "a", "f": "read", "payload": json.dumps(left),
-            "type": "ok", "start_ns": 12 * S, "end_ns": 12 * S + 1000}
-    phases = [{"name": "load", "start_ns": 0, "end_ns": 11 * S},
-              {"name": "final", "start_ns": 12 * S, "end_ns": 13 * S}]
+    read = {
+        "process": 0,
+        "node": "n1",
+        "zone": "a",
+        "f": "read",
+        "payload": json.dumps(left),
+        "type": "ok",
+        "start_ns": 12 * S,
+        "end_ns": 12 * S + 1000,
+    }
+    phases = [
+        {"name": "load", "start_ns": 0, "end_ns": 11 * S},
+        {"name": "final", "start_ns": 12 * S, "end_ns": 13 * S},
+    ]
     meta: dict[str, Any] = {
-        "name": "small", "phases": phases, "clients": {"a": 4}, "processes": 4,
+        "name": "small",
+        "phases": phases,
+        "clients": {"a": 4},
+        "processes": 4,
         "experiment": {"name": "small", "workload": {"name": "set"}},
         "nodes": [{"name": "n1", "zone": "a", "region": "r", "provider": "aws", "role": None}],
     }
@@ -58,8 +83,25 @@ def a_run(path: Path, lose: bool) -> Path:
 
 def test_help_names_every_command(say: Say) -> None:
     told = say("--help").stdout
-    for name in ("doctor", "list", "validate", "up", "ps", "logs", "exec", "down", "run", "check",
-                 "show", "runs", "compare", "story", "dashboard", "schema", "images"):
+    for name in (
+        "doctor",
+        "list",
+        "validate",
+        "up",
+        "ps",
+        "logs",
+        "exec",
+        "down",
+        "run",
+        "check",
+        "show",
+        "runs",
+        "compare",
+        "story",
+        "dashboard",
+        "schema",
+        "images",
+    ):
         assert f"  {name} " in told
 
 
@@ -77,8 +119,17 @@ def test_verdicts_are_exit_codes(say: Say, tmp_path: Path) -> None:
     first, second = (json.loads(line) for line in both.stdout.splitlines())
     assert (first["verdict"], second["verdict"]) == ("valid", "invalid")
     assert second["checks"][0]["anomalies"][0]["name"] == "lost-write"
-    assert {"version", "path", "verdict", "summary", "checks", "counts", "faults", "availability",
-            "cost"} <= set(first)
+    assert {
+        "version",
+        "path",
+        "verdict",
+        "summary",
+        "checks",
+        "counts",
+        "faults",
+        "availability",
+        "cost",
+    } <= set(first)
 
 
 @pytest.mark.parametrize("what", ["empty", "missing", "file", "cut", "garbage"])
@@ -129,8 +180,19 @@ def test_no_engine_is_said_and_what_still_works(say: Say) -> None:
     assert not json.loads(doctor.stdout)[0]["ok"]
 
 
-@pytest.mark.parametrize("kind", ["systems", "workloads", "faults", "topologies", "experiments",
-                                  "stories", "prices", "properties"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "systems",
+        "workloads",
+        "faults",
+        "topologies",
+        "experiments",
+        "stories",
+        "prices",
+        "properties",
+    ],
+)
 def test_lists(say: Say, kind: str) -> None:
     rows = json.loads(say("list", kind, "--json").stdout)
     assert rows

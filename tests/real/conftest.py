@@ -39,7 +39,10 @@ class Command:
         """Start a run."""
         return subprocess.Popen(
             [AFTERSHOCK, "run", *arguments, "--json", "--out", str(out)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
             **options,
         )
 

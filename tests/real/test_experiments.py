@@ -63,16 +63,23 @@ def test_samples_of_every_node_twice_a_second(ran: dict[str, Any], name: str) ->
     load = next(p for p in run.meta["phases"] if p["name"] == "load")
     seconds = (load["end_ns"] - load["start_ns"]) / 1e9
     for node in run.meta["nodes"]:
-        times = [s["t_ns"] for s in run.samples.to_pylist()
-                 if s["node"] == node["name"] and load["start_ns"] <= s["t_ns"] <= load["end_ns"]]
+        times = [
+            s["t_ns"]
+            for s in run.samples.to_pylist()
+            if s["node"] == node["name"] and load["start_ns"] <= s["t_ns"] <= load["end_ns"]
+        ]
         assert len(times) >= 2 * seconds * 0.9
     assert {s["role"] for s in run.samples.to_pylist()} >= {"primary", "replica"}
     assert any(s["mem_bytes"] for s in run.samples.to_pylist())
 
 
 def lost(one: Any) -> int:
-    return sum(a["count"] for check in one.results["checks"] for a in check["anomalies"]
-               if a["name"] == "lost-write")
+    return sum(
+        a["count"]
+        for check in one.results["checks"]
+        for a in check["anomalies"]
+        if a["name"] == "lost-write"
+    )
 
 
 def test_split_brain_is_seen_and_the_guard_bounds_the_loss(ran: dict[str, Any]) -> None:
@@ -81,8 +88,10 @@ def test_split_brain_is_seen_and_the_guard_bounds_the_loss(ran: dict[str, Any]) 
     assert lost(naked) > 5 * lost(guarded)
     # The price of the guard: writes refused on the minority side.
     assert guarded.results["counts"]["fail"] > naked.results["counts"]["fail"]
-    assert (guarded.results["availability"]["by_requests"]
-            < naked.results["availability"]["by_requests"])
+    assert (
+        guarded.results["availability"]["by_requests"]
+        < naked.results["availability"]["by_requests"]
+    )
 
 
 def test_async_failover_loses_and_sync_does_not(ran: dict[str, Any]) -> None:

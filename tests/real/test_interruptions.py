@@ -187,7 +187,10 @@ def engine_between(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def test_engine_stops_in_mid_run(
-    command: Any, experiment: str, tmp_path: Path, engine_client: Any,
+    command: Any,
+    experiment: str,
+    tmp_path: Path,
+    engine_client: Any,
     engine_between: tuple[str, Callable[[], None]],
 ) -> None:
     address, cut = engine_between

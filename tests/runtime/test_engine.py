@@ -238,11 +238,7 @@ def test_where_allowed_docker_is_installed_then_started_and_each_step_said(
         f" > {programs}/dockerd; /bin/chmod 755 {programs}/dockerd;; esac\n",
     )
     monkeypatch.setenv("PATH", f"{programs}:/bin:/usr/bin")
-    monkeypatch.setattr(
-        daemon.shutil,
-        "which",
-        lambda name: next(map(str, programs.glob(name)), None),
-    )
+    monkeypatch.setattr(daemon.shutil, "which", lambda n: next(map(str, programs.glob(n)), None))
     monkeypatch.delenv("AFTERSHOCK_NO_INSTALL")
     monkeypatch.setattr(install, "OS_RELEASE", tmp_path / "os-release")
     (tmp_path / "os-release").write_text("ID=debian\n")
@@ -372,7 +368,7 @@ def test_options_that_the_configuration_file_sets_are_left_to_it(tmp_path: Path)
         *("--bip", "198.18.0.1/24"),
         *("--default-address-pool", "base=198.19.0.0/16,size=24"),
     ]
-    file.write_text('{"bip": "10.0.0.1/24"}')
+    file.write_text('{"bip": "198.18.9.1/24"}')
     assert daemon.options(file) == ["--default-address-pool", "base=198.19.0.0/16,size=24"]
     file.write_text("[")
     assert len(daemon.options(file)) == 4
