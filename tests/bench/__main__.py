@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chaos.errors import AftershockError, EngineError
-from tests.bench.support import Row, connect
+from tests.bench.support import Row, connect, row, say
 
 GOAL = re.compile(r"([<>≤≥]?)\s*([0-9.]+)")
 COLUMNS = ("what", "value", "unit", "goal", "met?")
@@ -27,14 +27,14 @@ def names() -> list[str]:
     return sorted(p.stem.removeprefix("bench_") for p in Path(__file__).parent.glob("bench_*.py"))
 
 
-def met(row: Row) -> str:
+def met(line: Row) -> str:
     """Whether the goal is met; "" where there is none. A bare number is an upper bound."""
-    parsed = GOAL.match(row["goal"])
+    parsed = GOAL.match(line["goal"])
     if parsed is None:
         return ""
-    if row["value"] is None:
+    if line["value"] is None:
         return "?"
-    value, bound = row["value"], float(parsed[2])
+    value, bound = line["value"], float(parsed[2])
     good = {"≥": value >= bound, ">": value > bound, "≤": value <= bound}
     return "yes" if good.get(parsed[1], value < bound) else "no"
 
@@ -48,9 +48,9 @@ def shown(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(line: Row) -> tuple[str, ...]:
     """A row as the texts of COLUMNS."""
-    return row["what"], shown(row["value"]), row["unit"], row["goal"], met(row)
+    return line["what"], shown(line["value"]), line["unit"], line["goal"], met(line)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -69,7 +69,7 @@ def table(rows: Sequence[Row]) -> str:
 def markdown(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table, under the date and the class of machine they are from."""
     head = "\n".join([f"| {' | '.join(COLUMNS)} |", "|---|--:|---|---|---|"])
-    body = "\n".join(f"| {' | '.join(cells(row))} |" for row in rows)
+    body = "\n".join(f"| {' | '.join(cells(line))} |" for line in rows)
     return f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.\n\n{head}\n{body}"
 
 
@@ -101,23 +101,23 @@ def write(path: Path, found: dict[str, list[Row]]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def measure(wanted: Sequence[str]) -> tuple[dict[str, list[Row]], bool]:
-    """Run them one after the other: {name: rows}, and whether every one came to its end."""
+def measure(wanted: Sequence[str]) -> tuple[dict[str, list[Row]], dict[str, Row]]:
+    """Run them one after the other: {name: rows}, and for those that failed one row saying so."""
     found: dict[str, list[Row]] = {}
-    whole = True
+    failed: dict[str, Row] = {}
     for name in wanted:
         began = time.monotonic()
-        print(f"{name} …", file=sys.stderr, flush=True)
+        say(f"{name} …")
         try:
             found[name] = importlib.import_module(f"tests.bench.bench_{name}").run()
         except AftershockError as error:
-            whole = False
-            print(f"    not measured: {error.what} {error.detail}", file=sys.stderr)
+            say(f"  not measured: {error.what} {error.detail}")
+            failed[name] = row(f"{name}: not measured, see above", None, "")
         except Exception:
-            whole = False
             traceback.print_exc()
-        print(f"    {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return found, whole
+            failed[name] = row(f"{name}: not measured, see above", None, "")
+        say(f"  {time.monotonic() - began:.0f} s")
+    return found, failed
 
 
 def main() -> int:
@@ -129,15 +129,18 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - set(names()):
         parser.error(f"expected names of {', '.join(names())}; got {', '.join(sorted(unknown))}")
-    found, whole = measure(options.names or names())
-    rows = [{"bench": name, **row} for name, part in found.items() for row in part]
+    if options.write and not options.write.is_file():
+        parser.error(f"expected a file to write the tables into, got {options.write}")
+    found, failed = measure(options.names or names())
+    everything = found | {name: [line] for name, line in failed.items()}
+    rows = [{"bench": name, **line} for name, part in everything.items() for line in part]
     if options.json:
-        print(json.dumps([{**row, "met": met(row)} for row in rows], ensure_ascii=False, indent=1))
+        print(json.dumps([{**r, "met": met(r)} for r in rows], ensure_ascii=False, indent=1))
     else:
         print(table(rows))
     if options.write:
         write(options.write, found)
-    return 0 if whole else 1
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

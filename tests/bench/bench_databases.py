@@ -107,7 +107,7 @@ def _both(setup: Setup, way: str) -> None:
     setup.rates.setdefault(("theirs", way), []).append(theirs)
     for who, used in cores.items():
         setup.cores.setdefault((who, way), []).append(used)
-    say(f"{setup.topology.name}, {way}: ours {ours:,.0f}/s, theirs {theirs:,.0f}/s")
+    say(f"  {setup.topology.name}, {way}: ours {ours:,.0f}/s, theirs {theirs:,.0f}/s")
 
 
 def recorded(setup: Setup, zone: str | None) -> tuple[float, dict[str, float]]:

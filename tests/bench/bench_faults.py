@@ -90,7 +90,7 @@ def _inject(fault: str, cluster: RunningCluster) -> list[dict[str, Any]]:
 
 def _rows(fault: str, seen: list[dict[str, Any]]) -> list[Row]:
     good = [s for s in seen if s.get("outcome") == s.get("heal_outcome") == "confirmed"]
-    say(f"{fault}: {len(good)} of {len(seen)} confirmed, both ways")
+    say(f"  {fault}: {len(good)} of {len(seen)} confirmed, both ways")
     rows = [row(f"{fault}: confirmed and healed", len(good), f"of {len(seen)}", f"≥ {len(seen)}")]
     if not good:
         return rows

@@ -35,5 +35,5 @@ def _once(name: str) -> tuple[float, float, float]:
         began, started, formed = marks
         cluster.down()
         removed = time.perf_counter()
-    say(f"{name}: started {started - began:.2f} s, formed {formed - started:.2f} s")
+    say(f"  {name}: started {started - began:.2f} s, formed {formed - started:.2f} s")
     return started - began, formed - started, removed - formed

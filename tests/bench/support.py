@@ -34,7 +34,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 def say(text: str) -> None:
     """Progress, on standard error."""
-    print(f"    {text}", file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 def connect() -> Any:
