@@ -131,7 +131,8 @@ def _summary(
     if not checks:
         parts.append("Unknown: no property was checked, for this workload promises none we know")
     for check in sorted(checks, key=lambda c: c.verdict is not verdict):
-        parts.append(f"{_capital(check.verdict)}: {check.property}: {check.why}")
+        named = f"{check.property} is {check.verdict}: " if len(checks) > 1 else ""
+        parts.append(_capital(f"{named}{check.why}"))
     seconds = primaries["two_at_once_s"]
     if seconds:
         nodes = sorted({node for window in primaries["windows"] for node in window["nodes"]})

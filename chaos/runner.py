@@ -147,11 +147,7 @@ def run(order: Order, watch: Watch) -> Path:
         writer.update(converged_s=_settle(system, cluster, experiment.settle_ns / 1e9))
         # 8. Final reads, the evidence of what is left.
         stage.enter("final")
-        try:
-            pool.final(FINAL_DEADLINE_S)
-        except AftershockError as error:
-            watch.say(f"no final reads: {error.what}")
-            writer.update(final_reads=error.what)
+        _final_reads(stage, pool)
         pool.quit()
         # 9. Down: logs kept, containers removed (by the callbacks above).
         stage.enter("down")
@@ -312,6 +308,15 @@ def _settle(system: System, cluster: RunningCluster, settle_s: float) -> float |
                 return round(waited, 3)
         time.sleep(0.1)
     return None
+
+
+def _final_reads(stage: _Stage, pool: LoadPool) -> None:
+    """Without them the verdict is unknown; the run is kept all the same."""
+    try:
+        pool.final(FINAL_DEADLINE_S)
+    except AftershockError as error:
+        stage.watch.say(f"no final reads: {error.what}")
+        stage.writer.update(final_reads=error.what)
 
 
 def _take_down(stage: _Stage, cluster: RunningCluster) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from analysis.history import OK, History, Ints
 
 MIN_ACKNOWLEDGED = 10  # fewer ok operations than this mean nothing
-MAX_INSTANCES = 100  # of an anomaly's operations, in results.json
+MAX_INSTANCES = 500  # of an anomaly's operations, in results.json: spread over all of them
 
 
 class Verdict(StrEnum):
@@ -56,10 +56,15 @@ class Anomaly:
             "count": self.count,
             "first_ns": self.first_ns,
             "operations": list(self.operations),
-            "instances": [int(row) for row in self.instances[:MAX_INSTANCES]],
+            "instances": [int(row) for row in self._spread()],
             "argument": self.argument,
             "faults": list(self.faults),
         }
+
+    def _spread(self) -> Ints:
+        """At most MAX_INSTANCES of the instances, evenly chosen, the first among them."""
+        step = -(-len(self.instances) // MAX_INSTANCES) or 1
+        return self.instances[::step]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

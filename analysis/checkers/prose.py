@@ -58,8 +58,9 @@ class Teller:
         return "nothing" if value is None else str(value)
 
     def key(self, row: int) -> str:
-        """ "k0", or "the register" without keys."""
-        return self._history.key.at(row) or "the register"
+        """ "k0"; without keys "the set" or "the register"."""
+        nameless = "the set" if self._history.f.at(row) == "add" else "the register"
+        return self._history.key.at(row) or nameless
 
     def deed(self, row: int) -> str:
         """ "write of 17", "read of 17", "swap of 17 for 18"."""

@@ -135,10 +135,10 @@ class ClientThread(threading.Thread):
                 self._pause()
 
     def _invoke(self, operation: Invocation) -> Result | None:
-        client = self._client or self._open()
+        client = self._client or self._reopen(operation)
         if client is None:
             return None
-        node = getattr(client, "node", "")
+        node = client.node
         self.current = ARMING
         start = time.monotonic_ns()
         self.current = (operation, start, self.process, node)
@@ -178,21 +178,40 @@ class ClientThread(threading.Thread):
             self._close()
             self._pause()
 
-    def _open(self) -> Client | None:
-        """A connected client; tries until it has one, or None when stopped."""
-        while not self._stopping.is_set():
-            client = self._make()
-            try:
-                client.open()
-            except Exception as error:
-                self.connect_errors += 1
-                self.connect_error = f"{type(error).__name__}: {str(error)[:300]}"
-                client.close()
-                self._pause()
-            else:
-                self._client = client
-                return client
+    def _open(self) -> None:
+        """Connect; try until it works or we are stopped."""
+        while not self._stopping.is_set() and not self._connect():
+            self._pause()
+
+    def _reopen(self, operation: Invocation) -> Client | None:
+        """Connect for `operation`, or record that it failed: it was asked for and never sent.
+
+        Without that row a client that reaches nobody would leave no trace of its outage.
+        """
+        start = time.monotonic_ns()
+        if self._connect():
+            return self._client
+        self.rows.append(
+            (
+                self.process, "", self.zone, operation.f, operation.key, operation.value,
+                operation.expected, None, "fail", f"not-connected: {self.connect_error}",
+                start - self.t0_ns, time.monotonic_ns() - self.t0_ns,
+            )
+        )  # fmt: skip
+        self._pause()
         return None
+
+    def _connect(self) -> bool:
+        client = self._make()
+        try:
+            client.open()
+        except Exception as error:
+            self.connect_errors += 1
+            self.connect_error = f"{type(error).__name__}: {str(error)[:300]}"
+            client.close()
+            return False
+        self._client = client
+        return True
 
     def _close(self) -> None:
         if self._client is not None:

@@ -186,7 +186,8 @@ def _cut(rows: pa.RecordBatch, until_ns: int | None) -> pa.RecordBatch:
     if until_ns is None or not len(rows):
         return rows
     rows = rows.filter(pc.less(rows["start_ns"], until_ns))
-    late = pc.greater(rows["end_ns"], until_ns)
+    # An answer at the very moment of the cut may rest on an operation that began then.
+    late = pc.greater_equal(rows["end_ns"], until_ns)
     return _one_batch([rows.filter(pc.invert(late)), _unanswered(rows.filter(late), CUT, until_ns)])
 
 

@@ -193,6 +193,8 @@ def check_experiment(experiment: Experiment, topology: Topology) -> Iterator[Com
                 ("client", name),
                 key=True,
             )
+    for problem in system.check_options(experiment.client):
+        yield Complaint(path=("client",), message=problem)
     for index, entry in enumerate(experiment.schedule):
         path: Path = ("schedule", index)
         if entry.at_ns + (entry.for_ns or 0) > experiment.duration_ns:

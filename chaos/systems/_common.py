@@ -23,21 +23,21 @@ DURATION = "duration"  # not a pattern: checked by chaos.units
 class Setting:
     """One key of a topology's `settings:`; `values` is a pattern for all of its text."""
 
-    about: str  # one line for `aftershock list systems`
+    about: str  # one line for docs/systems.md
     values: str
     default: str | None = None  # None: the database's own
 
-    def problem(self, name: str, value: Any) -> str | None:
-        """Why `value` cannot be meant, or None."""
+    def problem(self, where: str, value: Any) -> str | None:
+        """Why `value` cannot be meant at `where` (settings.fsync), or None."""
         if self.values == DURATION:
             try:
                 parse_duration_ns(value)
             except AftershockError as error:
-                return f"settings.{name}: {error.what}"
+                return f"{where}: {error.what}"
             return None
         if re.fullmatch(self.values, text(value, self.values)):
             return None
-        return f"settings.{name}: expected a value matching {self.values}, got {text(value)!r}"
+        return f"{where}: expected a value matching {self.values}, got {text(value)!r}"
 
 
 def text(value: Any, values: str = YES_NO) -> str:
@@ -62,10 +62,12 @@ def milliseconds(value: str) -> int:
     return max(1, parse_duration_ns(value) // 1_000_000)
 
 
-def problems(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterable[str]:
-    """A sentence for each setting whose value cannot be meant."""
-    for name, value in settings.items():
-        if name in known and (found := known[name].problem(name, value)):
+def problems(
+    given: Mapping[str, Any], known: Mapping[str, Setting], where: str = "settings"
+) -> Iterable[str]:
+    """A sentence for each setting (or option of the client) whose value cannot be meant."""
+    for name, value in given.items():
+        if name in known and (found := known[name].problem(f"{where}.{name}", value)):
             yield found
 
 

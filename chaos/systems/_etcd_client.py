@@ -184,7 +184,7 @@ class EtcdClient:
     def __init__(self, spec: ClientSpec) -> None:
         self._spec = spec
         self._serializable = spec.options.get("reads", "linearizable") == "serializable"
-        self._node = ""
+        self.node = ""
         self._gateway: Gateway | None = None
         self._do: Mapping[str, Callable[[Gateway, Invocation], Result]] = {}
 
@@ -205,7 +205,7 @@ class EtcdClient:
                 if gateway is not None:
                     gateway.close()
                 continue
-            self._node, self._gateway = node, gateway
+            self.node, self._gateway = node, gateway
             return
         raise NotConnected(str(last)) from last
 
@@ -245,11 +245,11 @@ class RegisterClient(EtcdClient):
     def _read(self, gateway: Gateway, operation: Invocation) -> Result:
         found = self._range(gateway, str(operation.key))
         value = int(base64.b64decode(found[0]["value"])) if found else None
-        return Result(value=value, node=self._node)
+        return Result(value=value, node=self.node)
 
     def _write(self, gateway: Gateway, operation: Invocation) -> Result:
         self._put(gateway, str(operation.key), str(operation.value))
-        return Result(value=operation.value, node=self._node)
+        return Result(value=operation.value, node=self.node)
 
     def _cas(self, gateway: Gateway, operation: Invocation) -> Result:
         key = encoded(str(operation.key))
@@ -262,7 +262,7 @@ class RegisterClient(EtcdClient):
         answer = gateway.post("/v3/kv/txn", {"compare": [test], "success": [put]})
         if not answer.get("succeeded", False):
             raise Definite("cas-mismatch", "the key holds another value")
-        return Result(value=operation.value, node=self._node)
+        return Result(value=operation.value, node=self.node)
 
 
 class SetClient(EtcdClient):
@@ -274,10 +274,10 @@ class SetClient(EtcdClient):
 
     def _add(self, gateway: Gateway, operation: Invocation) -> Result:
         self._put(gateway, f"{SET_PREFIX}{operation.value}", str(operation.value))
-        return Result(value=operation.value, node=self._node)
+        return Result(value=operation.value, node=self.node)
 
     def _read(self, gateway: Gateway, operation: Invocation) -> Result:
         found = self._range(gateway, SET_PREFIX, range_end=encoded(SET_END), keys_only=True)
         skipped = len(SET_PREFIX)
         elements = sorted(int(base64.b64decode(item["key"])[skipped:]) for item in found)
-        return Result(payload="[" + ",".join(map(str, elements)) + "]", node=self._node)
+        return Result(payload="[" + ",".join(map(str, elements)) + "]", node=self.node)

@@ -264,7 +264,7 @@ class PostgresClient:
 
     def __init__(self, spec: ClientSpec) -> None:
         self._spec = spec
-        self._node = ""
+        self.node = ""
         self._session: Session | None = None
         self._do: Mapping[str, Callable[[Session, Invocation], Result]] = {}
 
@@ -280,7 +280,7 @@ class PostgresClient:
                 said.append(str(error))
                 continue
             if not session.in_recovery:
-                self._node, self._session = node, session
+                self.node, self._session = node, session
                 return
             session.close()
             said.append(f"{node} is a standby")
@@ -316,11 +316,11 @@ class RegisterClient(PostgresClient):
     def _read(self, session: Session, operation: Invocation) -> Result:
         found = session.run(READ, [str(operation.key).encode()])
         text = found.get_value(0, 0) if found.ntuples else None
-        return Result(value=None if text is None else int(text), node=self._node)
+        return Result(value=None if text is None else int(text), node=self.node)
 
     def _write(self, session: Session, operation: Invocation) -> Result:
         session.run(WRITE, [str(operation.key).encode(), b"%d" % (operation.value or 0)])
-        return Result(value=operation.value, node=self._node)
+        return Result(value=operation.value, node=self.node)
 
     def _cas(self, session: Session, operation: Invocation) -> Result:
         values = [str(operation.key).encode(), b"%d" % (operation.value or 0)]
@@ -330,7 +330,7 @@ class RegisterClient(PostgresClient):
             done = session.run(CAS, [*values, b"%d" % operation.expected])
         if done.command_tuples != 1:
             raise Definite("cas-mismatch", "the row holds another value")
-        return Result(value=operation.value, node=self._node)
+        return Result(value=operation.value, node=self.node)
 
 
 class SetClient(PostgresClient):
@@ -342,8 +342,8 @@ class SetClient(PostgresClient):
 
     def _add(self, session: Session, operation: Invocation) -> Result:
         session.run(ADD, [b"%d" % (operation.value or 0)])
-        return Result(value=operation.value, node=self._node)
+        return Result(value=operation.value, node=self.node)
 
     def _read(self, session: Session, operation: Invocation) -> Result:
         found = session.run(READ_ALL).get_value(0, 0) or b"[]"
-        return Result(payload=found.decode(), node=self._node)
+        return Result(payload=found.decode(), node=self.node)

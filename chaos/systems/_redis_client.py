@@ -163,7 +163,7 @@ class RedisClient:
         self._name_at: Mapping[str, str] = {
             address: name for name, address in spec.settings["_addresses"].items()
         }
-        self._node = ""
+        self.node = ""
         self._connection: Wire | None = None
         self._do: Mapping[str, Callable[[Wire, Invocation], Result]] = {}
 
@@ -204,7 +204,7 @@ class RedisClient:
         if role != b"master":
             connection.disconnect()
             raise NotConnected(f"no primary: the Sentinels name {node}, which is a replica")
-        self._node, self._connection = node, connection
+        self.node, self._connection = node, connection
 
     def invoke(self, operation: Invocation) -> Result:
         """Do it once; a broken or demoted connection is dropped, and made anew by the next call."""
@@ -236,18 +236,18 @@ class RegisterClient(RedisClient):
 
     def _read(self, connection: Wire, operation: Invocation) -> Result:
         value = ask(connection, "GET", str(operation.key))
-        return Result(value=None if value is None else int(value), node=self._node)
+        return Result(value=None if value is None else int(value), node=self.node)
 
     def _write(self, connection: Wire, operation: Invocation) -> Result:
         ask(connection, "SET", str(operation.key), str(operation.value))
-        return Result(value=operation.value, node=self._node)
+        return Result(value=operation.value, node=self.node)
 
     def _cas(self, connection: Wire, operation: Invocation) -> Result:
         expected = "" if operation.expected is None else str(operation.expected)
         key, value = str(operation.key), str(operation.value)
         if ask(connection, "EVAL", CAS, 1, key, expected, value) != 1:
             raise Definite("cas-mismatch", "the key holds another value")
-        return Result(value=operation.value, node=self._node)
+        return Result(value=operation.value, node=self.node)
 
 
 class SetClient(RedisClient):
@@ -259,8 +259,8 @@ class SetClient(RedisClient):
 
     def _add(self, connection: Wire, operation: Invocation) -> Result:
         ask(connection, "SADD", SET_KEY, str(operation.value))
-        return Result(value=operation.value, node=self._node)
+        return Result(value=operation.value, node=self.node)
 
     def _read(self, connection: Wire, operation: Invocation) -> Result:
         members = sorted(int(member) for member in ask(connection, "SMEMBERS", SET_KEY))
-        return Result(payload="[" + ",".join(map(str, members)) + "]", node=self._node)
+        return Result(payload="[" + ",".join(map(str, members)) + "]", node=self.node)

@@ -98,6 +98,8 @@ class ClientSpec:
 class Client(Protocol):
     """One process of a workload: synchronous, one operation at a time, never retrying by itself."""
 
+    node: str  # the node it is connected to; "" when none
+
     def open(self) -> None:
         """Connect, choosing a node. Must not change the database."""
 
@@ -161,6 +163,9 @@ class System(Protocol):
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology for this system, a sentence each; none if it can run."""
+
+    def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
+        """Problems with an experiment's `client:`, a sentence each; its names are known already."""
 
     def containers(
         self, node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]

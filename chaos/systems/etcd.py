@@ -77,6 +77,16 @@ _FLAGS = {
     ),
 }
 SETTINGS = {**_DURATIONS, **_FLAGS}
+OPTIONS = {
+    "reads": Setting(
+        about="linearizable (default) or serializable: answered by the node alone",
+        values="linearizable|serializable",
+    ),
+    "failover": Setting(
+        about="true: try the other nodes when the home node does not answer; default false",
+        values=TRUE_FALSE,
+    ),
+}
 
 
 def command(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> list[str]:
@@ -192,12 +202,13 @@ class Etcd:
     images: Sequence[str] = ("etcd",)
     workloads = frozenset({"register", "set"})
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
-    client_options: Mapping[str, str] = {
-        "reads": "linearizable (default) or serializable: answered by the node alone",
-        "failover": "true: try the other nodes when the home node does not answer; default false",
-    }
+    client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}
     errors = ERRORS
     steps = STEPS
+
+    def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
+        """Problems with the client's options, a sentence each."""
+        return problems(options, OPTIONS, "client")
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology, a sentence each."""

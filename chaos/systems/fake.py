@@ -153,6 +153,14 @@ class Fake:
         ),
     )
 
+    def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
+        """Problems with the client's options, a sentence each."""
+        if options.get("lie", "none") not in get_args(Lie):
+            yield f"client.lie: expected one of {', '.join(get_args(Lie))}, got {options['lie']!r}"
+        for name in ("rate", "latency_ms"):
+            if not isinstance(options.get(name, 0), int | float):
+                yield f"client.{name}: expected a number, got {options[name]!r}"
+
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Every topology will do."""
         return ()

@@ -274,6 +274,10 @@ class Postgres:
     errors = ERRORS
     steps = STEPS
 
+    def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
+        """None: this client has no options."""
+        return ()
+
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology, a sentence each."""
         yield from role_problems(nodes)

@@ -71,7 +71,7 @@ def test_a_run_that_lost_writes(tmp_path):
     results = judge(run)
     assert results["verdict"] == "invalid"
     assert results["summary"] == (
-        "Invalid: set: 3 of 20 acknowledged adds are missing from every final read (15 %); first "
+        "3 of 20 acknowledged adds are missing from every final read (15 %); first "
         "lost at 6.00 s, last at 8.00 s; all 3 were acknowledged during f1 (partition, confirmed), "
         "1.0–3.0 s after it began. n1 and n2 claimed to be primary at once for 5.0 s."
     )
@@ -106,7 +106,7 @@ def test_a_run_that_lost_writes(tmp_path):
 def test_a_run_that_kept_everything(tmp_path):
     results = judge(make(tmp_path, [*ADDS, final(range(20))], [fault()]))
     assert results["verdict"] == "valid"
-    assert results["summary"] == ("Valid: set: all 20 acknowledged adds are in the final read.")
+    assert results["summary"] == ("All 20 acknowledged adds are in the final read.")
     assert results["primaries"] == {"two_at_once_s": None, "windows": []}
 
 
@@ -115,16 +115,24 @@ def test_a_run_that_kept_everything(tmp_path):
     [
         (
             {"outcome": "mismatch", "why": "n1 and n2 still connect"},
-            "f1 (partition) did not take effect: n1 and n2 still connect. Valid",
+            "f1 (partition) did not take effect: n1 and n2 still connect. All 20 acknowledged",
             "final read.",
         ),
-        ({"outcome": "failed", "why": None}, "f1 (partition) did not take effect. Valid", "read."),
+        (
+            {"outcome": "failed", "why": None},
+            "f1 (partition) did not take effect. All 20 acknowledged",
+            "read.",
+        ),
         (
             {"kind": "step", "fault": "promote", "outcome": "failed", "why": "no such node"},
-            "f1 (promote) was not done: no such node. Valid",
+            "f1 (promote) was not done: no such node. All 20 acknowledged",
             "final read.",
         ),
-        ({"heal_outcome": "mismatch"}, "Valid", "f1 (partition, confirmed) was not seen to heal."),
+        (
+            {"heal_outcome": "mismatch"},
+            "All 20 acknowledged",
+            "f1 (partition, confirmed) was not seen to heal.",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_fault_is_said(tmp_path, changes, start, end):
@@ -140,7 +148,7 @@ def test_a_run_cut_before_its_final_reads_is_unknown_and_says_so_first(tmp_path)
     results = judge(run)
     assert results["verdict"] == "unknown"
     assert results["summary"].startswith("The run interrupted: Ctrl-C. ")
-    assert "no final read" in results["summary"]
+    assert "No final read" in results["summary"]
     assert results["notes"]
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chaos import paths
 from chaos.errors import EXIT_USAGE, SpecError
 from chaos.spec.files import load_experiment, load_topology
+from chaos.spec.validate import validate_files
 
 Write = Callable[..., Path]
 
@@ -247,3 +249,12 @@ def test_a_broken_step(experiment: Write, step: str) -> None:
 def test_an_option_of_the_client_is_known(experiment: Write) -> None:
     with pytest.raises(SpecError, match="unknown option of the fake client `lei`"):
         load_experiment(experiment(add="client: {lei: 1}\n"))
+
+
+def test_an_option_of_the_client_that_cannot_be_meant(tmp_path: Path) -> None:
+    shipped = paths.experiments() / "etcd-serializable-reads.yaml"
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(shipped.read_text().replace("reads: serializable", "reads: serialisable"))
+    (found,) = [f for f in validate_files([broken]) if f.severity == "error"]
+    assert "client.reads: expected a value matching linearizable|serializable" in found.message
+    assert found.line > 0

@@ -1,0 +1,91 @@
+"""One client's loop, with a database that goes away."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from chaos.load.client import ClientThread
+from chaos.record.op import Invocation, Result
+from chaos.systems.base import ClientSpec, ErrorRule
+from chaos.workloads.base import LoadShape
+from chaos.workloads.set import WORKLOAD
+
+
+class Server:
+    """Answers while `up`; every call while down raises."""
+
+    up = True
+
+
+class OneClient:
+    """A client whose server may refuse connections and break them."""
+
+    node = ""
+
+    def open(self) -> None:
+        if not Server.up:
+            raise ConnectionRefusedError("nobody there")
+        self.node = "n1"
+
+    def invoke(self, operation: Invocation) -> Result:
+        if not Server.up:
+            raise ConnectionResetError("gone")
+        return Result(value=operation.value, node=self.node)
+
+    def close(self) -> None:
+        self.node = ""
+
+
+SYSTEM: Any = SimpleNamespace(
+    client=lambda spec, workload: OneClient(),
+    errors=(ErrorRule(code="reset", kind=ConnectionResetError, definite=False, reason="broken"),),
+)
+SPEC = ClientSpec(zone="a", home="n1", endpoints={}, settings={}, options={}, timeout_s=1.0)
+COLUMNS = ("process", "node", "zone", "f", "key", "value", "expected", "payload", "type", "error",
+           "start_ns", "end_ns")  # fmt: skip
+
+
+def played() -> list[Mapping[str, Any]]:
+    """Rows of one client over: up 0.1 s, down 0.3 s, up 0.1 s."""
+    Server.up = True
+    thread = ClientThread(system=SYSTEM, workload="set", spec=SPEC, process=0, total=4)
+    thread.t0_ns = time.monotonic_ns()
+    thread.start()
+    generator = WORKLOAD.generator(LoadShape(mix={"add": 1}), 0, 1, random.Random(1))
+    thread.order("load", (generator, 0.0, 0.002))
+    for up in (True, False, True):
+        Server.up = up
+        time.sleep(0.3 if not up else 0.1)
+    thread.stop().done.wait(2)
+    thread.order("quit").done.wait(2)
+    thread.join(2)
+    return [dict(zip(COLUMNS, row, strict=True)) for row in thread.rows]
+
+
+def test_an_operation_that_could_not_be_sent_failed() -> None:
+    rows = played()
+    kinds = [row["type"] for row in rows]
+    first_info = kinds.index("info")
+    assert set(kinds[:first_info]) == {"ok"}
+    unsent = [row for row in rows if row["type"] == "fail"]
+    assert len(unsent) >= 3
+    assert all(row["error"].startswith("not-connected: ConnectionRefusedError") for row in unsent)
+    assert all(row["node"] == "" for row in unsent)
+    assert kinds[-1] == "ok"  # it came back
+    assert kinds.count("info") == 1
+
+
+def test_a_process_with_an_indefinite_answer_is_not_used_again() -> None:
+    rows = played()
+    info = next(k for k, row in enumerate(rows) if row["type"] == "info")
+    assert {row["process"] for row in rows[: info + 1]} == {0}
+    assert {row["process"] for row in rows[info + 1 :]} == {4}
+
+
+def test_no_value_is_asked_for_twice() -> None:
+    values = [row["value"] for row in played()]
+    assert len(set(values)) == len(values)
