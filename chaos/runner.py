@@ -337,7 +337,7 @@ def _heal_all(stage: _Stage, nemesis: Nemesis) -> None:
     """Heal what is active, and notice what the record does not prove healed."""
     nemesis.heal()
     for fault in open_faults(stage.writer.path / rundir.JOURNAL):
-        stage.left.append(f"{fault['id']} ({fault['fault']}) not proven healed")
+        stage.left.append(f"{fault['id']} ({fault.get('fault', '?')}) not proven healed")
 
 
 def images_for(

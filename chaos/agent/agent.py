@@ -136,10 +136,10 @@ class Agent:
             raise RuntimeError(self._why_no_firewall)
         self._firewall.block(request["fault"], request["sources"])
 
-    def do_unblock(self, request: Message) -> None:
-        """End `fault`'s drops."""
-        if self._firewall is not None:
-            self._firewall.unblock(request["fault"])
+    def do_unblock(self, request: Message) -> Message:
+        """End `fault`'s drops; which sources another fault still drops."""
+        still = self._firewall.unblock(request["fault"]) if self._firewall else set()
+        return {"still": sorted(still)}
 
     def do_beacons(self, request: Message) -> None:
         """Send a beacon to every address in `to` each `every_ms`, for `for_ms`."""

@@ -75,12 +75,15 @@ class Firewall:
         self._by_fault[fault] = set(sources)
         self.renew()
 
-    def unblock(self, fault: str) -> None:
-        """Undo `block`; sources that another fault blocks stay blocked."""
-        gone = self._by_fault.pop(fault, set()) - self.blocked()
+    def unblock(self, fault: str) -> set[str]:
+        """Undo `block`; those of its sources that another fault blocks, and that stay blocked."""
+        blocked = self._by_fault.pop(fault, set())
+        still = blocked & self.blocked()
+        gone = blocked - still
         if gone:
             # An element may have expired already: add first, so that deleting cannot fail.
             self._nft.run("\n".join(self._add(a) + "\n" + self._delete(a) for a in sorted(gone)))
+        return still
 
     def blocked(self) -> set[str]:
         """All addresses that some fault blocks."""

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from chaos.runtime.cluster import RunningCluster
+from chaos.runtime.cluster import OBSERVER, RunningCluster
+from chaos.runtime.toxiproxy import Link
 
 CONFIRMED = "confirmed"
 MISMATCH = "mismatch"
@@ -88,12 +89,14 @@ class Reaction:
     at_ns: int
 
 
-def react(address: tuple[str, int], within_s: float = REACTION_S) -> Reaction:
-    """Send bytes that every server reacts to, and see what comes back.
+def own_link(node: str) -> Link:
+    """The controller's own way to a node's database, which no fault touches."""
+    return Link(OBSERVER, node, "db")
 
-    "PING" is a command to Redis, a bad request line to an HTTP server and a broken start-up packet
-    to PostgreSQL: each answers at once. So one probe serves databases we have never heard of.
-    """
+
+def react(scene: Scene, link: Link, within_s: float = REACTION_S) -> Reaction:
+    """Connect through `link`, send what a live server answers at once, see what comes back."""
+    address = scene.cluster.address(link.node, link.port, link.zone)
     start = time.monotonic_ns()
 
     def done(kind: str) -> Reaction:
@@ -102,7 +105,7 @@ def react(address: tuple[str, int], within_s: float = REACTION_S) -> Reaction:
 
     try:
         with socket.create_connection(address, timeout=within_s) as line:
-            line.sendall(b"PING\r\n\r\n")
+            line.sendall(scene.cluster.knock(link.port))
             line.settimeout(max(0.001, within_s - (time.monotonic_ns() - start) / 1e9))
             return done("answered" if line.recv(64) else "closed")
     except TimeoutError:
@@ -113,13 +116,11 @@ def react(address: tuple[str, int], within_s: float = REACTION_S) -> Reaction:
         return done("reset")
 
 
-def wait_reaction(
-    address: tuple[str, int], wanted: Callable[[Reaction], bool], deadline_s: float
-) -> Reaction:
-    """Ask again until the reaction is as wanted, or the deadline; the last one."""
+def wait_answer(scene: Scene, link: Link, deadline_s: float) -> Reaction:
+    """Ask again until there is an answer, or the deadline; the last reaction."""
     end = time.monotonic() + deadline_s
     while True:
-        reaction = react(address)
-        if wanted(reaction) or time.monotonic() > end:
+        reaction = react(scene, link)
+        if reaction.kind == "answered" or time.monotonic() > end:
             return reaction
         time.sleep(0.02)

@@ -90,8 +90,7 @@ class _OnLinks:
 
     def _requests(self, scene: Scene) -> dict[Link, list[Reaction]]:
         def several(link: Link) -> list[Reaction]:
-            address = scene.cluster.address(link.node, link.port, link.zone)
-            return [react(address, 3.0) for _ in range(REQUESTS)]
+            return [react(scene, link, 3.0) for _ in range(REQUESTS)]
 
         with ThreadPoolExecutor(len(self._links)) as pool:
             return dict(zip(self._links, pool.map(several, self._links), strict=True))

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
-from chaos.agent.link import ask_all
+from chaos.agent.link import ask_all, wait
 from chaos.errors import FaultError
 from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH, Probe, Reaction, Scene, react
 from chaos.runtime.toxiproxy import Link
@@ -40,6 +40,7 @@ class Partition:
         self._entry = entry
         self._cuts: list[Pair] = []
         self._client_cuts: dict[str, list[Link]] = {}  # Toxiproxy's stream → links to cut
+        self._others_cut: set[Pair] = set()  # directions that another fault still cuts
         self._injected_ns = 0
         self._effect_ns = 0  # when the last client link was cut; of nodes, beacons tell
         self._healed_ns = 0
@@ -184,17 +185,21 @@ class Partition:
         """Let everything through again."""
         self._healed_ns = time.monotonic_ns()
         agents = scene.cluster.agents()
+        names = {node.address: node.name for node in scene.cluster.nodes}
         receivers = {receiver for _, receiver in self._cuts}
         futures = {n: agents[n].send("unblock", fault=self.id) for n in receivers}
         for stream, links in self._client_cuts.items():
             scene.cluster.links.remove_toxic(links, self.id, [stream])
-        for future in futures.values():
-            future.result(5.0)
+        for receiver, future in futures.items():
+            answer = wait(future, receiver, "unblock")
+            self._others_cut |= {(names[a], receiver) for a in answer["still"]}
 
     def probe_heal(self, scene: Scene) -> Probe:
         """Each direction: when did the first beacon come again?"""
-        reactions = _react_all(scene, self._cut_links())
+        others = {x for x in self._cut_links() if scene.cluster.links.toxics(x)}
+        reactions = _react_all(scene, [x for x in self._cut_links() if x not in others])
         arrivals = self._arrivals(scene, self._healed_ns)
+        arrivals = {p: times for p, times in arrivals.items() if p not in self._others_cut}
         still = [p for p, times in arrivals.items() if not times]
         mute = [link.name for link, r in reactions.items() if r.kind == "silent"]
         first = [times[0] for times in arrivals.values() if times]
@@ -202,11 +207,14 @@ class Partition:
             "passing": [_arrow(p) for p in arrivals if p not in still],
             "client_links_passing": len(reactions) - len(mute),
         }
-        why = ""
+        held = [*map(_arrow, sorted(self._others_cut)), *(link.name for link in sorted(others))]
+        outcome = CONFIRMED if arrivals or reactions else INCONCLUSIVE
+        why = f"held by another fault: {', '.join(held[:4])}" if held else ""
         if still or mute:
+            outcome = MISMATCH
             why = f"nothing passes yet: {', '.join([*map(_arrow, still), *mute][:4])}"
         return Probe(
-            outcome=MISMATCH if why else CONFIRMED,
+            outcome=outcome,
             measured=measured,
             why=why,
             at_ns=max([*first, *(r.at_ns for r in reactions.values())], default=self._healed_ns),
@@ -226,9 +234,9 @@ class Partition:
 def _react_all(scene: Scene, links: Sequence[Link]) -> Mapping[Link, Reaction]:
     if not links:
         return {}
-    addresses = [scene.cluster.address(x.node, x.port, x.zone) for x in links]
     with ThreadPoolExecutor(len(links)) as pool:
-        return dict(zip(links, pool.map(lambda a: react(a, WATCH_S), addresses), strict=True))
+        reactions = pool.map(lambda link: react(scene, link, WATCH_S), links)
+        return dict(zip(links, reactions, strict=True))
 
 
 def _split(members: Sequence[str]) -> tuple[list[str], list[str]]:

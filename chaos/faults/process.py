@@ -20,8 +20,9 @@ from chaos.faults.base import (
     Probe,
     Reaction,
     Scene,
+    own_link,
     react,
-    wait_reaction,
+    wait_answer,
 )
 
 BACK_S = 15.0  # how long a database may take to answer again
@@ -64,15 +65,13 @@ class _OnNodes:
         return {n: "".join(state for _, _, state in a["processes"]) for n, a in answers.items()}
 
     def _reactions(self, scene: Scene) -> dict[str, Reaction]:
-        return {n: react(scene.cluster.address(n, "db")) for n in self._nodes}
+        return {n: react(scene, own_link(n)) for n in self._nodes}
 
     def probe_heal(self, scene: Scene) -> Probe:
         """Each node answers a request again."""
 
         def back(node: str) -> Reaction:
-            return wait_reaction(
-                scene.cluster.address(node, "db"), lambda r: r.kind == "answered", BACK_S
-            )
+            return wait_answer(scene, own_link(node), BACK_S)
 
         with ThreadPoolExecutor(len(self._nodes)) as pool:
             seen = dict(zip(self._nodes, pool.map(back, self._nodes), strict=True))

@@ -123,9 +123,14 @@ def open_faults(path: Path) -> list[dict[str, Any]]:
     A "healed" that the probe did not confirm does not count.
     """
     found: dict[str, dict[str, Any]] = {}
+    planned: dict[str, dict[str, Any]] = {}
     for event in read_journal(path):
-        if event["event"] == "inject" or event["id"] in found:
-            found[event["id"]] = found.get(event["id"], {}) | event
+        if event["event"] == "planned":
+            planned[event["id"]] = event
+        if event["event"] == "inject":
+            found[event["id"]] = planned.get(event["id"], {}) | event
+        elif event["id"] in found:
+            found[event["id"]] |= event
         proven = (
             event["event"] == "healed" and event.get("heal_outcome", "confirmed") == "confirmed"
         )

@@ -164,6 +164,10 @@ class RunningCluster:
         """Where to dial `port` of `node`: the controller's own link, or that of a client zone."""
         return self._link_addresses[Link(zone or OBSERVER, node, port)]
 
+    def knock(self, port: str) -> bytes:
+        """What a live server on that port answers at once."""
+        return self._plan.system.knocks[port]
+
     def endpoints(self, zone: str) -> dict[str, dict[str, Address]]:
         """{node: {port name: address}} through the links of `zone`."""
         return {

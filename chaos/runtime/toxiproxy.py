@@ -137,6 +137,10 @@ class Links:
                 call = functools.partial(self._proxies[link].destroy_toxic, f"{name}-{stream}")
                 self._call(call, missing_ok=True)
 
+    def toxics(self, link: Link) -> list[str]:
+        """Names of the toxics on a link."""
+        return sorted(self._call(self._proxies[link].toxics))
+
     def set_up(self, links: Sequence[Link], up: bool) -> None:
         """Let each link listen, or stop listening and drop its connections."""
         for link in links:

@@ -155,6 +155,7 @@ class System(Protocol):
     name: str
     about: str  # one sentence for `aftershock list systems`
     ports: Mapping[str, int]  # port name → port, each proxied per client zone; "db" is required
+    knocks: Mapping[str, bytes]  # port name → bytes that a live server there answers at once
     images: Sequence[str]  # folders of topologies/images it needs
     workloads: frozenset[str]  # workloads its client speaks
     settings: Mapping[str, str]  # setting → one line of documentation; others are refused

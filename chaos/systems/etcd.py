@@ -199,6 +199,7 @@ class Etcd:
     name = "etcd"
     about = "etcd 3.5, a raft group; linearizable unless reads are made serializable"
     ports: Mapping[str, int] = PORTS
+    knocks: Mapping[str, bytes] = {"db": b"GET /version HTTP/1.1\r\nHost: etcd\r\n\r\n"}
     images: Sequence[str] = ("etcd",)
     workloads = frozenset({"register", "set"})
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}

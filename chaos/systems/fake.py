@@ -134,6 +134,7 @@ class Fake:
     about = "An in-memory store without containers, which lies when asked to."
     single_process = True  # its clients only share a store within one process
     ports: Mapping[str, int] = {"db": 1}
+    knocks: Mapping[str, bytes] = {"db": b""}
     images: Sequence[str] = ()
     workloads = frozenset({"register", "set"})
     settings: Mapping[str, str] = {"store": "name of the store, if several are wanted"}

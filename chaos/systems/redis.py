@@ -241,6 +241,7 @@ class Redis:
     name = "redis"
     about = "Redis 8, one primary with replicas, failover by Sentinel"
     ports: Mapping[str, int] = PORTS
+    knocks: Mapping[str, bytes] = {"db": b"PING\r\n", "sentinel": b"PING\r\n"}
     images: Sequence[str] = ("redis",)
     workloads = frozenset({"register", "set"})
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
