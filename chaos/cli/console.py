@@ -51,8 +51,9 @@ def print_json(data: Any) -> None:
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A plain table; an empty one prints its head only."""
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    for column in columns[:-1]:
+        made.add_column(column, no_wrap=True)
+    made.add_column(columns[-1], overflow="fold")
     for row in rows:
         made.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
     out.print(made, soft_wrap=False)

@@ -14,7 +14,9 @@ import os
 import random
 import socket
 import tarfile
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -162,23 +164,52 @@ def reaches_directly(gateway: str) -> bool:
 def remove_run(client: docker.DockerClient, run_id: str) -> dict[str, int]:
     """Remove every container, network and volume of `run_id`; how many of each went."""
     where: dict[str, Any] = {"label": f"{LABEL_RUN}={run_id}"}
-    gone = {"containers": 0, "networks": 0, "volumes": 0}
-    with engine_errors("removing what a run left"):
-        # Databases first: the agent holds their namespaces.
+    with engine_errors("removing what a run left"), ThreadPoolExecutor(8) as pool:
         found = client.containers.list(all=True, filters=where, ignore_removed=True)
-        for container in sorted(found, key=lambda c: c.labels.get(LABEL_PART) == "agent"):
-            with contextlib.suppress(NotFound):
-                container.remove(force=True, v=True)
-                gone["containers"] += 1
-        for network in client.networks.list(filters=where):
-            with contextlib.suppress(NotFound):
-                network.remove()
-                gone["networks"] += 1
-        for volume in client.volumes.list(filters=where):
-            with contextlib.suppress(NotFound):
-                volume.remove(force=True)
-                gone["volumes"] += 1
-    return gone
+        agents = [c for c in found if c.labels.get(LABEL_PART) == "agent"]
+        others = [c for c in found if c not in agents]
+        # Databases first: the agent holds their namespaces.
+        containers = sum(pool.map(_remove_container, others))
+        containers += sum(pool.map(_remove_container, agents))
+        networks = sum(_remove_network(n) for n in client.networks.list(filters=where))
+        volumes = sum(pool.map(_remove_volume, client.volumes.list(filters=where)))
+    return {"containers": containers, "networks": networks, "volumes": volumes}
+
+
+def _remove_container(container: Any) -> bool:
+    try:
+        container.remove(force=True, v=True)
+    except NotFound:
+        return False
+    except APIError as error:
+        if error.status_code == 409:  # somebody else is removing it just now
+            return False
+        raise
+    return True
+
+
+def _remove_network(network: Any) -> bool:
+    end = time.monotonic() + 5.0
+    while True:
+        try:
+            network.remove()
+        except NotFound:
+            return False
+        except APIError as error:
+            # 403: a container that somebody else is removing still holds it.
+            if error.status_code != 403 or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return True
+
+
+def _remove_volume(volume: Any) -> bool:
+    try:
+        volume.remove(force=True)
+    except NotFound:
+        return False
+    return True
 
 
 def runs(client: docker.DockerClient) -> dict[str, dict[str, str]]:

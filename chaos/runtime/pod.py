@@ -7,6 +7,7 @@ started again without losing its address or the faults around it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,12 @@ class Pod:
         return container
 
     def start(self) -> None:
-        """Start the database containers; those that run already are left alone."""
-        for container in self._databases.values():
-            with engine_errors(f"starting {container.name}"):
-                container.start()
+        """Start the database containers, at once; those that run already are left alone."""
+        with (
+            engine_errors(f"starting the database of {self.node.name}"),
+            ThreadPoolExecutor(len(self._databases) or 1) as pool,
+        ):
+            list(pool.map(lambda container: container.start(), self._databases.values()))
 
     def restart(self) -> None:
         """Orderly: SIGTERM, ten seconds, SIGKILL; then start."""

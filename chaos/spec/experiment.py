@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from chaos.spec.fields import (
     ITEMS,
@@ -21,7 +21,7 @@ from chaos.spec.fields import (
     Wrong,
 )
 from chaos.spec.target import Target
-from chaos.units import shown
+from chaos.units import format_duration, shown
 
 SECOND_NS = 1_000_000_000
 
@@ -65,7 +65,17 @@ class _Entry(Model):
 
 class _Lasting(_Entry):
     for_ns: Annotated[DurationNs, Field(alias="for", gt=0)]
-    """How long it lasts before it is healed."""
+    """How long it lasts before it is healed; at least 500ms."""
+
+    @field_validator("for_ns")
+    @classmethod
+    def _long_enough_to_measure(cls, value: int) -> int:
+        if value < SECOND_NS // 2:
+            raise Wrong(
+                f"expected at least 500ms, got {format_duration(value)}",
+                "a shorter fault cannot be proven by measuring it",
+            )
+        return value
 
 
 class _Instant(_Entry):
