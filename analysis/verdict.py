@@ -136,7 +136,8 @@ def _summary(
     seconds = primaries["two_at_once_s"]
     if seconds:
         nodes = sorted({node for window in primaries["windows"] for node in window["nodes"]})
-        parts.append(f"{' and '.join(nodes)} claimed to be primary at once for {seconds:.1f} s")
+        lasted = f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+        parts.append(f"{' and '.join(nodes)} claimed to be primary at once for {lasted}")
     parts += _not_healed(run)
     return ". ".join(parts) + "."
 

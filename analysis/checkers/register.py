@@ -57,9 +57,14 @@ def _result(
     )
 
 
+def _noun(name: str) -> str:
+    """ "stale read"; for the one name that is no noun, what it counts."""
+    return "observation out of order" if name == "non-linearizable" else name.replace("-", " ")
+
+
 def _why(history: History, anomalies: tuple[Anomaly, ...]) -> str:
     reads = acknowledged_reads(history)
-    counts = ", ".join(f"{a.count:,} {a.name}" for a in anomalies)
+    counts = ", ".join(number(a.count, _noun(a.name)) for a in anomalies)
     return f"{counts} among {number(reads, 'acknowledged observation')}"
 
 

@@ -49,7 +49,7 @@ def _faults_line(faults: Mapping[str, Any]) -> None:
 
 def _primaries_line(primaries: Mapping[str, Any]) -> None:
     seconds = primaries.get("two_at_once_s")
-    if seconds:
+    if seconds and seconds >= 0.05:
         nodes = sorted({n for w in primaries.get("windows", []) for n in w["nodes"]})
         out.print(
             f"  primaries    {' and '.join(nodes)} both claimed to be primary for {seconds:.1f} s",

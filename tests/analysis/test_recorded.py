@@ -1,0 +1,45 @@
+"""The runs that ship: judged again they say what they said, and what their experiments expect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.verdict import judge
+from chaos.record.reader import open_run
+from chaos.record.rundir import RESULTS, read_json
+
+RECORDED = Path(__file__).parents[2] / "experiments/recorded"
+NAMES = sorted(path.parent.name for path in RECORDED.glob("*/run.json"))
+
+
+def test_there_are_some() -> None:
+    assert {"redis-split-brain", "redis-split-brain-guarded"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_judged_again_it_says_the_same(name: str) -> None:
+    run = open_run(RECORDED / name)
+    stored, again = read_json(run.path / RESULTS), judge(run)
+    for check in (*stored["checks"], *again["checks"]):
+        check.pop("seconds")
+    assert {**again, "path": "."} == stored
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_a_whole_run_whose_faults_were_proven(name: str) -> None:
+    run = open_run(RECORDED / name)
+    assert (run.meta["state"], run.cut_ns, run.notes) == ("done", None, [])
+    for fault in run.faults.to_pylist():
+        assert fault["outcome"] == "confirmed"
+        assert fault["heal_outcome"] == ("confirmed" if fault["kind"] == "fault" else None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_what_its_experiment_expects(name: str) -> None:
+    run = open_run(RECORDED / name)
+    expected, found = run.meta["experiment"]["expect"], judge(run)
+    assert found["verdict"] == expected["verdict"]
+    anomalies = {a["name"] for check in found["checks"] for a in check["anomalies"]}
+    assert set(expected.get("anomalies", ())) <= anomalies
