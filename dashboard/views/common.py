@@ -40,9 +40,15 @@ def pick(
         label,
         keys,
         index=keys.index(start),
-        format_func=lambda key: f"{by_key[key].name} · {key.rsplit('/', 1)[-1]}",
+        format_func=lambda key: _label(by_key[key].name, key),
         key=f"pick-{parameter}-{start}",
     )
     if chosen != asked:
         st.query_params[parameter] = chosen
     return by_key[chosen]
+
+
+def _label(name: str, key: str) -> str:
+    """The experiment and which of its runs; the one that ships has no id of its own."""
+    run = key.rsplit("/", 1)[-1]
+    return f"{name} · {'recorded' if run == name else run}"

@@ -76,8 +76,6 @@ def _verdict(entry: data.Entry) -> None:
     shape, word, _ = theme.VERDICTS[entry.verdict]
     box = {"valid": st.success, "invalid": st.error}.get(entry.verdict, st.warning)
     summary = str(results.get("summary") or "")
-    if summary.upper().startswith(f"{word}: "):
-        summary = summary[len(word) + 2 :]
     box(f"{shape} **{word}** — {theme.plain(summary, 900)}")
     counts = results.get("counts") or {}
     done = " · ".join(f"{counts.get(k, 0):,} {k}" for k in ("ok", "fail", "info"))
@@ -93,7 +91,9 @@ def _verdict(entry: data.Entry) -> None:
         ("p99", theme.number(row.p99_ms, "ms"), None),
         ("Cost a month", usd(row.usd_month) if row.usd_month is not None else theme.NONE, None),
     ]
-    for column, (name, value, delta) in zip(st.columns(len(figures)), figures, strict=True):
+    # Two rows: eight in one are cut short on a laptop's screen.
+    columns = [column for _ in range(2) for column in st.columns(4)]
+    for column, (name, value, delta) in zip(columns, figures, strict=True):
         column.metric(name, value, delta, delta_color="inverse", delta_arrow="off")
     st.caption(f"Operations: {done} · faults: {theme.plain(_fault_line(faults))}")
 
