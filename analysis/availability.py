@@ -5,7 +5,9 @@ Only requests that began in the load phase count. Definitions, for a zone's requ
 - *answered*: `ok`, or a definite "no" that the system is there to give (`ANSWERS`: a
   compare-and-set that met another value). *unserved*: failed, indefinite, or answered later than
   `PATIENCE_NS`.
-- **by requests**: answered ÷ all. Blind to users who never got round to asking.
+- **by requests**: answered ÷ all that were due. At a fixed rate that includes those a client left
+  out because it still waited for an answer (`skipped` in run.json); in a closed loop nobody knows
+  how many there would have been, and a waiting client counts as one request.
 - **by time**: cut the phase into slots of 100 ms. A slot is up when an answered request ended in
   it; down when none did and an unserved request was in flight in it; otherwise nobody was let down
   and it does not count. Share of up among up and down; zones are weighted by their clients.
@@ -102,8 +104,10 @@ def measure(run: RunData) -> dict[str, Any]:
         for start, end in outages(zone, load)
     ]
     recover_s, recover_why = recovery(zones, windows, faults)
+    skipped = max(0, run.meta["skipped"])
     return {
-        "by_requests": _share(int(requests.answered.sum()), len(requests)),
+        "by_requests": _share(int(requests.answered.sum()), len(requests) + skipped),
+        "skipped": skipped,
         "by_time": _weighted([_share(up, up + down) for up, down in slots], weights),
         "load_s": round((load.end_ns - load.start_ns) / 1e9, 3),
         "down_s": _weighted([down * SLOT_NS / 1e9 for _, down in slots], weights),

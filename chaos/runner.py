@@ -149,6 +149,7 @@ def run(order: Order, watch: Watch) -> Path:
         stage.enter("final")
         _final_reads(stage, pool)
         pool.quit()
+        writer.update(skipped=pool.stats().skipped)
         # 9. Down: logs kept, containers removed (by the callbacks above).
         stage.enter("down")
     # 10. The record is complete; judging it is for `analysis`.

@@ -49,6 +49,7 @@ RUN_DEFAULTS: dict[str, Any] = {
     "nodes": [],  # {name, zone, region, provider, role, address}
     "clients": {},  # zone: number of clients
     "processes": 0,  # clients in all; processes beyond it follow an indefinite answer
+    "skipped": 0,  # operations of a fixed rate that clients left out because they were late
     "segments": [],  # files in segments/ that the workers of this run write
     "cut_ns": None,  # nothing invoked at or after this time is known; None: the whole run is
     "controller": {},  # {pid, started, boot} of the process that runs it

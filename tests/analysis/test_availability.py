@@ -76,6 +76,14 @@ def test_an_outage_of_two_seconds_in_ten(make: Make) -> None:
     assert found["recover_s"] == 0.11
 
 
+def test_requests_left_out_by_waiting_clients_were_not_served(make: Make) -> None:
+    run = make(steady("a", 0, 1000))
+    run.meta["skipped"] = run.history.num_rows
+    found = measure(run)
+    assert found["by_requests"] == 0.5
+    assert found["skipped"] == run.history.num_rows
+
+
 def test_only_the_load_phase_counts(make: Make) -> None:
     run = make([*steady("a", 0, 2000), op("a", 5000, 6000, "info", f="read")], load_s=2)
     assert measure(run)["by_requests"] == 1.0

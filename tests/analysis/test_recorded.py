@@ -43,3 +43,19 @@ def test_it_is_what_its_experiment_expects(name: str) -> None:
     assert found["verdict"] == expected["verdict"]
     anomalies = {a["name"] for check in found["checks"] for a in check["anomalies"]}
     assert set(expected.get("anomalies", ())) <= anomalies
+
+
+def keys(value: object) -> set[str]:
+    """Every key of nested JSON, but those that are data (counts by name, phases)."""
+    if isinstance(value, list):
+        return set().union(*map(keys, value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*map(keys, value.values()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_key_of_the_results_is_documented(name: str) -> None:
+    page = (RECORDED.parents[1] / "docs/interfaces.md").read_text()
+    missing = {key for key in keys(read_json(RECORDED / name / RESULTS)) if key not in page}
+    assert missing == set()
