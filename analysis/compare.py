@@ -17,6 +17,7 @@ runs' own load and fault: a month with other load or other faults has others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -285,7 +286,7 @@ def usd(amount: float | None) -> str:
     if amount is None:
         return "unknown"
     if amount and abs(amount) < 0.01:
-        return f"${amount:.2g}"
+        return f"${amount:.{1 - math.floor(math.log10(abs(amount)))}f}"  # two digits, no 7e-05
     return f"${amount:,.2f}"
 
 

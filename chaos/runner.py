@@ -148,8 +148,6 @@ def run(order: Order, watch: Watch) -> Path:
         # 8. Final reads, the evidence of what is left.
         stage.enter("final")
         _final_reads(stage, pool)
-        pool.quit()
-        writer.update(skipped=pool.stats().skipped)
         # 9. Down: logs kept, containers removed (by the callbacks above).
         stage.enter("down")
     # 10. The record is complete; judging it is for `analysis`.
@@ -312,12 +310,15 @@ def _settle(system: System, cluster: RunningCluster, settle_s: float) -> float |
 
 
 def _final_reads(stage: _Stage, pool: LoadPool) -> None:
-    """Without them the verdict is unknown; the run is kept all the same."""
+    """Each client's last reads, then the clients end. Without the reads the verdict is unknown, but
+    the run is kept all the same."""
     try:
         pool.final(FINAL_DEADLINE_S)
     except AftershockError as error:
         stage.watch.say(f"no final reads: {error.what}")
         stage.writer.update(final_reads=error.what)
+    pool.quit()
+    stage.writer.update(skipped=pool.stats().skipped)
 
 
 def _take_down(stage: _Stage, cluster: RunningCluster) -> None:
