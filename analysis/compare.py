@@ -285,9 +285,11 @@ def usd(amount: float | None) -> str:
     """Dollars as people write them: $1,234.50; small ones with enough digits to be no zero."""
     if amount is None:
         return "unknown"
+    sign = "-" if amount < 0 else ""
     if amount and abs(amount) < 0.01:
-        return f"${amount:.{1 - math.floor(math.log10(abs(amount)))}f}"  # two digits, no 7e-05
-    return f"${amount:,.2f}"
+        digits = 1 - math.floor(math.log10(abs(amount)))  # two that matter, and no 7e-05
+        return f"{sign}${abs(amount):.{digits}f}"
+    return f"{sign}${abs(amount):,.2f}"
 
 
 def _number(value: Any) -> float | None:

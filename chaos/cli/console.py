@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from chaos.errors import AftershockError
@@ -49,14 +50,15 @@ def print_json(data: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A plain table; an empty one prints its head only."""
+    """A plain table; only the last column wraps, and nothing is cut off on a narrow terminal."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns[:-1]:
         made.add_column(column, no_wrap=True)
     made.add_column(columns[-1], overflow="fold")
     for row in rows:
         made.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
-    out.print(made, soft_wrap=False)
+    width = max(out.width, Measurement.get(out, out.options, made).minimum)
+    out.print(made, width=width, crop=False, soft_wrap=False)
 
 
 def verdict_line(results: Mapping[str, Any]) -> None:

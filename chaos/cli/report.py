@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WIDTH = 100
 
 
-def last_lines(path: Path, results: Mapping[str, Any]) -> None:
+def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -> None:
     """Verdict, anomalies with witness, counts, faults, availability, cost, path, what next."""
     out.print()
     verdict_line(results)
@@ -33,7 +33,8 @@ def last_lines(path: Path, results: Mapping[str, Any]) -> None:
     _availability_line(results.get("availability", {}))
     _cost_line(results.get("cost", {}))
     out.print(f"  run          {path}", markup=False)
-    out.print(f"  next         aftershock show {path}   ·   aftershock dashboard", markup=False)
+    more = "" if shown else f"aftershock show {path}   ·   "
+    out.print(f"  next         {more}aftershock dashboard", markup=False)
 
 
 def _faults_line(faults: Mapping[str, Any]) -> None:
@@ -100,42 +101,30 @@ def full_report(run: RunData, results: Mapping[str, Any]) -> None:
         _fill(f"  {check['why']}", "  ")
     if run.faults.num_rows:
         out.print("\nfaults", style="bold")
-        table(
-            (
-                "id",
-                "fault",
-                "targets",
-                "injected",
-                "effect after",
-                "outcome",
-                "healed after",
-                "heal",
-                "why",
-            ),
-            [_fault_row(f) for f in run.faults.to_pylist()],
-        )
-    last_lines(run.path, results)
+        for fault in run.faults.to_pylist():
+            _fault(fault)
+    last_lines(run.path, results, shown=True)
 
 
-def _fault_row(fault: Mapping[str, Any]) -> list[str]:
+def _fault(fault: Mapping[str, Any]) -> None:
+    """What was done to whom, whether it took effect, and whether it ended: as measured."""
+
     def after(one: str, other: str) -> str:
         if fault[one] is None or fault[other] is None:
-            return "–"
-        return f"{(fault[other] - fault[one]) / 1e6:.1f} ms"
+            return ""
+        return f" after {(fault[other] - fault[one]) / 1e6:.1f} ms"
+
+    def at(column: str) -> str:
+        return "never" if fault[column] is None else f"{fault[column] / 1e9:.3f} s"
 
     targets = " ".join(json.loads(fault["targets"] or "[]"))
-    at = "–" if fault["inject_ns"] is None else f"{fault['inject_ns'] / 1e9:.3f} s"
-    return [
-        fault["id"],
-        fault["fault"],
-        targets,
-        at,
-        after("inject_ns", "effect_ns"),
-        fault["outcome"] or "–",
-        after("heal_ns", "healed_ns"),
-        fault["heal_outcome"] or "–",
-        fault["why"] or "",
-    ]
+    _fill(f"  {fault['id']} {fault['fault']}: {targets or 'no target'}", "     ")
+    told = f"     begun {at('inject_ns')}, {fault['outcome'] or 'no outcome known'}"
+    told += after("inject_ns", "effect_ns")
+    if fault["kind"] == "fault" and fault["inject_ns"] is not None:
+        told += f"; heal begun {at('heal_ns')}, {fault['heal_outcome'] or 'not known'}"
+        told += after("heal_ns", "healed_ns")
+    _fill(told + (f"; {fault['why']}" if fault["why"] else ""), "     ")
 
 
 def comparison_report(comparison: Comparison) -> None:
