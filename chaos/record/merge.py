@@ -12,8 +12,9 @@ This is sound: no checker finds an anomaly in the cut history that the real run 
 Every operation invoked before W is in some segment, because each segment's watermark is at least W
 and promises just that. So what was dropped or never written was invoked at or after W. No remaining
 operation can have observed it: those that stay ended before W, and so before it began, and the
-others lost what they read. A restriction of a linearizable history to a prefix in time, in which unanswered
-operations may or may not have happened, is linearizable; so an invalid cut means an invalid run.
+others lost what they read. A restriction of a linearizable history to a prefix in time, in which
+unanswered operations may or may not have happened, is linearizable; so an invalid cut means an
+invalid run.
 (The converse does not hold, as for every observation that stops: what was valid until W may have
 gone wrong later.) All processes share one clock, CLOCK_MONOTONIC of one host, so W means the same
 to all of them.
