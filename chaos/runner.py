@@ -137,7 +137,7 @@ def run(order: Order, watch: Watch) -> Path:
         stage.enter("load", experiment.duration_ns / 1e9)
         pool.start(stage.t0_ns)
         nemesis.start(stage.t0_ns)
-        _wait(stage, cluster, pool, nemesis, experiment.duration_ns)
+        _wait(stage, cluster, (pool, nemesis, sampler), experiment.duration_ns)
         pool.stop(experiment.workload.timeout_ns / 1e9 + 10)
         # 6. Recovery: every fault healed, and proven to be.
         stage.enter("heal")
@@ -284,12 +284,15 @@ def _load(order: Order, system: System, cluster: RunningCluster, writer: RunWrit
 
 
 def _wait(
-    stage: _Stage, cluster: RunningCluster, pool: LoadPool, nemesis: Nemesis, duration_ns: int
+    stage: _Stage,
+    cluster: RunningCluster,
+    watched: Sequence[LoadPool | Nemesis | Sampler],
+    duration_ns: int,
 ) -> None:
     """Until the load phase is over; an error as soon as clients or the engine are lost."""
     while (left := stage.t0_ns + duration_ns - time.monotonic_ns()) > 0:
-        pool.check()
-        nemesis.check()
+        for part in watched:
+            part.check()
         if lost := cluster.lost():
             raise EngineError(
                 f"the container engine stopped in mid-run: {lost}",

@@ -36,6 +36,7 @@ class Sampler:
         self._t0_ns = 0
         self._stop = threading.Event()
         self._roles: dict[str, str] = {}
+        self._unwritten: AftershockError | None = None
         self._threads: list[threading.Thread] = []
 
     def start(self, t0_ns: int) -> None:
@@ -53,6 +54,11 @@ class Sampler:
         self._stop.set()
         for thread in self._threads:
             thread.join(3.0)
+
+    def check(self) -> None:
+        """The error that kept samples from being written, if there was one."""
+        if self._unwritten is not None:
+            raise self._unwritten
 
     def roles(self) -> dict[str, str]:
         """{node: the role it claimed last}."""
@@ -86,7 +92,11 @@ class Sampler:
                 row["rx_bytes"] = json.dumps(usage["rx_bytes"])
                 row["cpu_pct"] = _cpu_pct(before, usage)
                 before = (usage["cpu_s"], usage["t_ns"])
-            self._sink.add_samples([row])
+            try:
+                self._sink.add_samples([row])
+            except AftershockError as error:
+                self._unwritten = error
+                return
             self._stop.wait(max(0.0, EVERY_S - (time.monotonic() - began)))
 
     def _observer(self, node: str) -> Callable[[], Observation]:

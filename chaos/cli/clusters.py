@@ -116,17 +116,21 @@ def down(
         bool, typer.Option("--all", help="Everything of Aftershock, runs in progress too.")
     ] = False,
 ) -> None:
-    """Remove a running topology, or with --all every container, network and volume of ours."""
+    """Remove the topology that `up` left, and what ended controllers left; with --all everything.
+
+    A run in progress is only removed when it is named, or with --all.
+    """
     from chaos.runtime import docker
     from chaos.runtime.attached import pick
 
     client = connect()
     if all_:
         doomed = list(docker.runs(client))
-    elif topology is None and not _attached(client):
-        doomed = list(docker.leftovers(client))
-    else:
+    elif topology is not None:
         doomed = [pick(_attached(client), topology).run]
+    else:
+        kept = [cluster for cluster in _attached(client) if cluster.state == "kept"]
+        doomed = [*docker.leftovers(client), *([pick(kept, None).run] if kept else [])]
     total: dict[str, int] = {"containers": 0, "networks": 0, "volumes": 0}
     for run_id in doomed:
         for kind, count in docker.remove_run(client, run_id).items():

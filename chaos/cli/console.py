@@ -23,6 +23,11 @@ VERDICT_STYLE = {"valid": "green", "invalid": "bold red", "unknown": "yellow"}
 VERDICT_MARK = {"valid": "✓", "invalid": "✗", "unknown": "?"}
 
 
+def plain(text: Any) -> str:
+    """Text that can do nothing to a terminal: a run directory may come from anywhere."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in str(text))
+
+
 def say(text: str) -> None:
     """One line of progress."""
     err.print(escape(text))
@@ -56,7 +61,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         made.add_column(column, no_wrap=True)
     made.add_column(columns[-1], overflow="fold")
     for row in rows:
-        made.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+        made.add_row(*(escape("" if cell is None else plain(cell)) for cell in row))
     width = max(out.width, Measurement.get(out, out.options, made).minimum)
     out.print(made, width=width, crop=False, soft_wrap=False)
 
@@ -67,5 +72,5 @@ def verdict_line(results: Mapping[str, Any]) -> None:
     style = VERDICT_STYLE.get(verdict, "")
     out.print(
         f"[{style}]{VERDICT_MARK.get(verdict, '?')} {verdict.upper()}[/]  "
-        f"{escape(str(results['summary']))}"
+        f"{escape(plain(results['summary']))}"
     )

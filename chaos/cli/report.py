@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chaos.cli.console import out, table, verdict_line
+from chaos.cli.console import out, plain, table, verdict_line
 
 if TYPE_CHECKING:
     from analysis.compare import Comparison
@@ -32,9 +32,9 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
     _primaries_line(results.get("primaries", {}))
     _availability_line(results.get("availability", {}))
     _cost_line(results.get("cost", {}))
-    out.print(f"  run          {path}", markup=False)
+    _line(f"  run          {path}")
     more = "" if shown else f"aftershock show {path}   ·   "
-    out.print(f"  next         {more}aftershock dashboard", markup=False)
+    _line(f"  next         {more}aftershock dashboard")
 
 
 def _faults_line(faults: Mapping[str, Any]) -> None:
@@ -52,9 +52,8 @@ def _primaries_line(primaries: Mapping[str, Any]) -> None:
     seconds = primaries.get("two_at_once_s")
     if seconds and seconds >= 0.05:
         nodes = sorted({n for w in primaries.get("windows", []) for n in w["nodes"]})
-        out.print(
-            f"  primaries    {' and '.join(nodes)} both claimed to be primary for {seconds:.1f} s",
-            markup=False,
+        _line(
+            f"  primaries    {' and '.join(nodes)} both claimed to be primary for {seconds:.1f} s"
         )
 
 
@@ -80,24 +79,20 @@ def _availability_line(found: Mapping[str, Any]) -> None:
 def _cost_line(cost: Mapping[str, Any]) -> None:
     total = (cost.get("monthly") or {}).get("total")
     if total is not None:
-        out.print(
-            f"  cost         ${total:,.2f} a month ({cost.get('book', 'price book')})", markup=False
-        )
+        _line(f"  cost         ${total:,.2f} a month ({cost.get('book', 'price book')})")
     elif cost:
-        why = cost.get("why") or (cost.get("measured") or {}).get("why") or "not all is known"
-        out.print(f"  cost         unknown: {why}", markup=False)
+        why = "; ".join(cost.get("notes") or ()) or "not all is known"
+        _line(f"  cost         unknown: {why}")
 
 
 def full_report(run: RunData, results: Mapping[str, Any]) -> None:
     """`aftershock show`: notes, each check's reasoning, each fault as measured, the summary."""
     meta = run.meta
-    out.print(
-        f"{meta['name']}  seed {meta['seed']}  {meta['started_utc']}  {meta['state']}", markup=False
-    )
+    _line(f"{meta['name']}  seed {meta['seed']}  {meta['started_utc']}  {meta['state']}")
     for note in run.notes:
         _fill(f"note: {note}", "  ")
     for check in results["checks"]:
-        out.print(f"\n{check['property']}: {check['verdict']}", markup=False, style="bold")
+        _line(f"\n{check['property']}: {check['verdict']}", "bold")
         _fill(f"  {check['why']}", "  ")
     if run.faults.num_rows:
         out.print("\nfaults", style="bold")
@@ -158,9 +153,12 @@ def comparison_report(comparison: Comparison) -> None:
 
 
 def _fill(text: str, indent: str) -> None:
-    out.print(
+    _line(
         textwrap.fill(
             text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        ),
-        markup=False,
+        )
     )
+
+
+def _line(text: str, style: str = "") -> None:
+    out.print(plain(text), markup=False, style=style)

@@ -54,7 +54,7 @@ class AttachedCluster:
         self.run = run
         self.topology = toxiproxy.labels[LABEL_TOPOLOGY]
         self.owner = toxiproxy.labels[LABEL_OWNER]
-        self.system = SYSTEMS.get(spec["system"])
+        self.system_name = spec["system"]
         self.settings = spec["settings"]
         self.nodes = [Node(name=n, zone=z, role=r, address=a) for n, z, r, a in spec["nodes"]]
         self._databases = databases
@@ -64,16 +64,22 @@ class AttachedCluster:
         """Where to dial `port` of `node` through `zone`'s link, or the controller's own."""
         return self._addresses[Link(zone or OBSERVER, node, port)]
 
+    @property
+    def state(self) -> str:
+        """kept (`up` left it), running (a run in progress) or leftover (its controller is dead)."""
+        if self.owner == KEEP:
+            return "kept"
+        return "running" if owner_alive(self.owner) else "leftover"
+
     def states(self) -> list[NodeState]:
         """What each node says now."""
-        kept = "kept" if self.owner == KEEP else "running"
-        state = kept if owner_alive(self.owner) else "leftover"
+        system = SYSTEMS.get(self.system_name)
         rows = []
         for node in self.nodes:
             up = all(c.status == "running" for c in self._databases.get(node.name, []))
             role = "down"
-            if up and isinstance(self.system, HasRoles):
-                role = self.system.observer(self, node.name, ROLE_TIMEOUT_S)().role
+            if up and isinstance(system, HasRoles):
+                role = system.observer(self, node.name, ROLE_TIMEOUT_S)().role
             rows.append(
                 NodeState(
                     run=self.run,
@@ -83,7 +89,7 @@ class AttachedCluster:
                     role=role,
                     address=node.address,
                     ready=role in ("primary", "replica"),
-                    state=state,
+                    state=self.state,
                 )
             )
         return rows

@@ -150,6 +150,15 @@ def test_what_is_no_run(say: Say, tmp_path: Path, command: str, what: str) -> No
     assert done.stderr.startswith("error:")
 
 
+def test_a_hostile_run_cannot_write_to_the_terminal(say: Say, tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run", lose=True)
+    meta = json.loads((run / "run.json").read_text())
+    meta |= {"name": "\x1b[2Jgone", "started_utc": "\x1b]0;owned\x07", "notes": ["\x1b[31m"]}
+    (run / "run.json").write_text(json.dumps(meta))
+    for command in ("show", "check"):
+        assert "\x1b" not in say(command, str(run)).stdout
+
+
 def test_check_json_says_so_for_an_unreadable_path_and_goes_on(say: Say, tmp_path: Path) -> None:
     whole = a_run(tmp_path / "whole", lose=False)
     done = say("check", str(tmp_path / "nothing"), str(whole), "--json")
