@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.table import Table
 
 from chaos.errors import AftershockError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+COLUMN_GAP = 1
+LAST_COLUMN_MIN = 40
 VERDICT_STYLE = {"valid": "green", "invalid": "bold red", "unknown": "yellow"}
 VERDICT_MARK = {"valid": "✓", "invalid": "✗", "unknown": "?"}
 
@@ -56,14 +58,19 @@ def print_json(data: Any) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A plain table; only the last column wraps, and nothing is cut off on a narrow terminal."""
+    texts = [["" if cell is None else plain(cell) for cell in row] for row in rows]
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns[:-1]:
-        made.add_column(column, no_wrap=True)
+    needed = 0
+    for k, column in enumerate(columns[:-1]):
+        width = max(cell_len(text) for text in (column, *(row[k] for row in texts)))
+        made.add_column(column, no_wrap=True, min_width=width)
+        needed += width + COLUMN_GAP
     made.add_column(columns[-1], overflow="fold")
-    for row in rows:
-        made.add_row(*(escape("" if cell is None else plain(cell)) for cell in row))
-    width = max(out.width, Measurement.get(out, out.options, made).minimum)
-    out.print(made, width=width, crop=False, soft_wrap=False)
+    for row in texts:
+        made.add_row(*map(escape, row))
+    # `print(width=…)` is capped by the console's own width.
+    width = max(out.width, needed + LAST_COLUMN_MIN)
+    Console(highlight=False, width=width).print(made, crop=False)
 
 
 def verdict_line(results: Mapping[str, Any]) -> None:

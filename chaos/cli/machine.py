@@ -51,10 +51,11 @@ def doctor(json: Json = False) -> None:
     if json:
         print_json([dataclasses.asdict(f) for f in findings])
     else:
-        table(
-            ("", "what", "found", "to do"),
-            [("ok" if f.ok else "--", f.what, f.found, f.fix) for f in findings],
-        )
+        for finding in findings:
+            mark = "ok" if finding.ok else "--"
+            out.print(f"{mark}  {finding.what}: {finding.found}", markup=False)
+            if finding.fix:
+                out.print(f"    → {finding.fix}", markup=False)
     if not all(f.ok for f in findings if f.needed):
         raise typer.Exit(1)
 
