@@ -1,9 +1,11 @@
-"""Fixtures for every test: a real engine where one answers, and images."""
+"""Fixtures for every test: a real engine where one answers, and the simulated runs of pages."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -30,3 +32,23 @@ def engine_client():
         pytest.skip(f"no container engine: {error.what}")
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def sample_runs() -> ModuleType:
+    """tests/dashboard/sample_runs.py: simulated runs, for tests of pages only."""
+    spec = importlib.util.spec_from_file_location(
+        "sample_runs", Path(__file__).parent / "dashboard" / "sample_runs.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def runs(sample_runs: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of simulated runs, made once a session."""
+    root: Path = sample_runs.make_runs(tmp_path_factory.mktemp("runs"))
+    return root
