@@ -69,13 +69,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _guarded() -> int:
     try:
         code = app(standalone_mode=False)
-    except typer.Abort:
-        err.print("interrupted")
-        return EXIT_INTERRUPTED
     except AftershockError as error:
         say_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         err.print("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:

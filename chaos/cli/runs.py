@@ -12,7 +12,7 @@ import typer
 from chaos.cli.console import VERDICT_MARK, err, image_progress, print_json, say, table
 from chaos.cli.machine import Json, connect
 from chaos.cli.report import last_lines
-from chaos.errors import EXIT_UNKNOWN, EXIT_VALID, RecordError
+from chaos.errors import RecordError
 
 if TYPE_CHECKING:
     from chaos.spec.files import LoadedExperiment
@@ -121,10 +121,9 @@ def remove_leftovers(client: Any) -> None:
 
 def exit_code(results: list[dict[str, Any]]) -> int:
     """The worst verdict's: invalid 1, unknown 3, valid 0."""
-    verdicts = {r["verdict"] for r in results}
-    if "invalid" in verdicts:
-        return 1
-    return EXIT_UNKNOWN if "unknown" in verdicts or not verdicts else EXIT_VALID
+    from analysis import verdict
+
+    return verdict.exit_code(verdict.worst(r["verdict"] for r in results))
 
 
 def check(

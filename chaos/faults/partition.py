@@ -106,10 +106,7 @@ class Partition:
 
     def prepare(self, scene: Scene) -> None:
         """Start the beacons on every cut direction."""
-        addresses = {node.name: node.address for node in scene.cluster.nodes}
-        targets: dict[str, list[str]] = {}
-        for sender, receiver in self._cuts:
-            targets.setdefault(sender, []).append(addresses[receiver])
+        targets = _addresses_by_node(scene, self._cuts)
         window_ms = (LEAD_S + WATCH_S) * 1000 + 200
         ask_all(
             scene.cluster.agents(),
@@ -124,10 +121,7 @@ class Partition:
     def inject(self, scene: Scene) -> None:
         """Cut: the agents at once, the client links beside them."""
         self._injected_ns = time.monotonic_ns()
-        addresses = {node.name: node.address for node in scene.cluster.nodes}
-        sources: dict[str, list[str]] = {}
-        for sender, receiver in self._cuts:
-            sources.setdefault(receiver, []).append(addresses[sender])
+        sources = _addresses_by_node(scene, [(b, a) for a, b in self._cuts])
         with ThreadPoolExecutor(1) as pool:
             clients = pool.submit(self._cut_clients, scene)
             ask_all(
@@ -229,6 +223,15 @@ class Partition:
             scene.cluster.agents(), {r: ("arrivals", {"since_ns": since_ns}) for r in receivers}
         )
         return {(a, b): answers[b]["arrivals"].get(a, []) for a, b in self._cuts}
+
+
+def _addresses_by_node(scene: Scene, pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    """First node of the pairs → addresses of the second ones."""
+    addresses = {node.name: node.address for node in scene.cluster.nodes}
+    found: dict[str, list[str]] = {}
+    for one, other in pairs:
+        found.setdefault(one, []).append(addresses[other])
+    return found
 
 
 def _react_all(scene: Scene, links: Sequence[Link]) -> Mapping[Link, Reaction]:

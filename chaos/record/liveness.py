@@ -10,7 +10,7 @@ from typing import Any
 def this_process() -> dict[str, Any]:
     """This process as run.json remembers it: its number alone may come to mean another."""
     pid = os.getpid()
-    return {"pid": pid, "started": _started(pid), "boot": _boot()}
+    return {"pid": pid, "started": started(pid), "boot": _boot()}
 
 
 def alive(process: dict[str, Any]) -> bool:
@@ -18,11 +18,11 @@ def alive(process: dict[str, Any]) -> bool:
     pid = process.get("pid")
     if not isinstance(pid, int) or process.get("boot") != _boot():
         return False
-    started = _started(pid)
-    return started is not None and started == process.get("started")
+    since = started(pid)
+    return since is not None and since == process.get("started")
 
 
-def _started(pid: int) -> int | None:
+def started(pid: int) -> int | None:
     """Clock ticks from the host's start to the process's; None: no such process, or a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

@@ -27,6 +27,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.types import IPAMConfig, IPAMPool
 
 from chaos.errors import EngineError
+from chaos.record.liveness import started
 
 LABEL_RUN = "aftershock.run"
 LABEL_TOPOLOGY = "aftershock.topology"
@@ -66,7 +67,7 @@ def engine_errors(doing: str) -> Iterator[None]:
 
 def owner() -> str:
     """This controller: host, process id and its start time, so that a reused id is not it."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+    return f"{socket.gethostname()}:{os.getpid()}:{started(os.getpid())}"
 
 
 def owner_alive(label: str) -> bool:
@@ -74,17 +75,10 @@ def owner_alive(label: str) -> bool:
     if label == KEEP:
         return True
     host, _, rest = label.partition(":")
-    pid, _, started = rest.partition(":")
+    pid, _, since = rest.partition(":")
     if host != socket.gethostname():
         return True
-    return pid.isdigit() and _started(int(pid)) == started
-
-
-def _started(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    return pid.isdigit() and str(started(int(pid))) == since
 
 
 def archive(files: Mapping[str, str], mode: int = 0o644) -> bytes:

@@ -6,7 +6,7 @@ Each check yields a `Complaint`: where in the file, what, and what to do. The ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chaos import registry
@@ -161,18 +161,16 @@ def _system(topology: Topology) -> Iterator[Complaint]:
     if isinstance(system, Complaint):
         yield system
         return
-    for name in topology.settings:
-        if name not in system.settings:
-            yield unknown(
-                f"{topology.system} setting",
-                name,
-                list(system.settings),
-                ("settings", name),
-                key=True,
-            )
-    for name in topology.image:
-        if name not in system.images:
-            yield unknown("image", name, list(system.images), ("image", name), key=True)
+    yield from _known("settings", topology.settings, f"{topology.system} setting", system.settings)
+    yield from _known("image", topology.image, "image", system.images)
+
+
+def _known(key: str, given: Iterable[str], kind: str, known: Iterable[str]) -> Iterator[Complaint]:
+    """A complaint for each name under `key` that the system does not know."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            yield unknown(kind, name, names, (key, name), key=True)
 
 
 def check_experiment(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
@@ -184,15 +182,8 @@ def check_experiment(experiment: Experiment, topology: Topology) -> Iterator[Com
         message = f"the topology `{topology.name}` has no clients to run a workload"
         yield Complaint(path=("topology",), message=message, fix="add `clients:` to it")
     yield from _workload(experiment, system)
-    for name in experiment.client:
-        if name not in system.client_options:
-            yield unknown(
-                f"option of the {system.name} client",
-                name,
-                list(system.client_options),
-                ("client", name),
-                key=True,
-            )
+    kind = f"option of the {system.name} client"
+    yield from _known("client", experiment.client, kind, system.client_options)
     for problem in system.check_options(experiment.client):
         yield Complaint(path=("client",), message=problem)
     for index, entry in enumerate(experiment.schedule):
