@@ -211,41 +211,20 @@ def _meta(order: Order, system: System) -> dict[str, Any]:
 
 
 def _cluster(order: Order, system: System) -> RunningCluster:
-    topology = order.loaded.topology
     return RunningCluster(
         order.client,
         Plan(
             run_id=secrets.token_hex(4),
-            topology=topology.name,
+            topology=order.loaded.topology,
             system=system,
-            settings=topology.settings,
-            client_zones=list(topology.clients),
-            owner=owner(),
-            nodes=[(name, node.zone, node.role) for name, node in topology.nodes.items()],
             images=order.images,
+            owner=owner(),
         ),
     )
 
 
 def _note_nodes(stage: _Stage, cluster: RunningCluster) -> None:
-    regions = {
-        zone: (name, region.provider)
-        for name, region in stage.order.loaded.topology.regions.items()
-        for zone in region.zones
-    }
-    stage.writer.update(
-        nodes=[
-            {
-                "name": node.name,
-                "zone": node.zone,
-                "region": regions[node.zone][0],
-                "provider": regions[node.zone][1],
-                "role": node.role,
-                "address": node.address,
-            }
-            for node in cluster.nodes
-        ]
-    )
+    stage.writer.update(nodes=[dataclasses.asdict(node) for node in cluster.nodes])
 
 
 def _load(order: Order, system: System, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:

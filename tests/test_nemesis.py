@@ -14,7 +14,7 @@ from chaos import nemesis as nemesis_module
 from chaos.errors import FaultError, RecordError
 from chaos.faults.base import CONFIRMED, MISMATCH, Probe
 from chaos.nemesis import Nemesis
-from chaos.spec.experiment import StepEntry
+from chaos.spec.entries.step import StepEntry
 from chaos.systems.base import Step
 
 MS = 1_000_000

@@ -1,7 +1,7 @@
 """The agent: process 1 of a pod, holding its network and PID namespaces. Standard library only.
 
 It is copied into the agent container with the modules it imports, and with nothing else of `chaos`
-(see AGENT_MODULES in chaos/runtime/pod.py).
+(see _agent_files in chaos/runtime/pod.py).
 
 It reads one JSON object a line from standard input and answers one a line on standard output:
 
@@ -25,7 +25,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from chaos.agent.beacons import Beacons
 from chaos.agent.firewall import LEASE_S, Firewall
@@ -36,26 +36,47 @@ RENEW_S = 1.0
 Message = dict[str, Any]
 
 
-class Agent:
-    """The loop: commands in, answers out, timers between."""
+class Part(Protocol):
+    """One kind of thing the agent does. Every method `do_NAME` answers the command NAME.
+
+    A part starts to work with its first command; making it costs nothing and cannot fail.
+    """
+
+    def tick(self) -> None:
+        """Once a second while the controller is heard: renew leases, look after what was done."""
+
+    def heal(self) -> None:
+        """Undo everything at once; safe at any time, any number of times."""
+
+    def able(self) -> Message:
+        """What it can do in this pod, merged into the answer to `hello`."""
+
+
+class Loop:
+    """What parts may ask of the agent: timers, and readiness of their own files."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         # A heap of (due, number, function); the number breaks ties.
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = 0
-        self._heard = time.monotonic()
-        self._partial = b""
-        self._firewall: Firewall | None = None
-        self._why_no_firewall = "the controller has not said hello"
-        self._processes = Processes()
-        self._beacons: Beacons | None = None
+
+    def after(self, seconds: float, function: Callable[[], None]) -> None:
+        """Call `function` once, that much later."""
+        self._timer_number += 1
+        due = time.monotonic() + seconds
+        heapq.heappush(self._timers, (due, self._timer_number, function))
+
+    def when_readable(self, file: Any, function: Callable[[], None]) -> None:
+        """Call `function` whenever `file` can be read."""
+        self._selector.register(file, selectors.EVENT_READ, function)
+
+    def forget(self, file: Any) -> None:
+        """End `when_readable`."""
+        self._selector.unregister(file)
 
     def run(self) -> None:
-        """Serve until SIGTERM."""
-        os.set_blocking(0, False)
-        self._selector.register(0, selectors.EVENT_READ, self._read)
-        self._after(RENEW_S, self._tick)
+        """Serve for ever."""
         while True:
             wait = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
             for key, _ in self._selector.select(wait):
@@ -63,24 +84,43 @@ class Agent:
             while self._timers and self._timers[0][0] <= time.monotonic():
                 heapq.heappop(self._timers)[2]()
 
-    def _after(self, seconds: float, function: Callable[[], None]) -> None:
-        self._timer_number += 1
-        due = time.monotonic() + seconds
-        heapq.heappush(self._timers, (due, self._timer_number, function))
+
+class Agent:
+    """Commands in, answers out; leases renewed while the controller is heard, else all healed."""
+
+    def __init__(self) -> None:
+        self._loop = Loop()
+        self._heard = time.monotonic()
+        self._partial = b""
+        processes = Processes()
+        self._parts: list[Part] = [processes, Firewall(), Beacons(self._loop)]
+
+    def run(self) -> None:
+        """Serve until SIGTERM."""
+        os.set_blocking(0, False)
+        self._loop.when_readable(0, self._read)
+        self._loop.after(RENEW_S, self._tick)
+        self._loop.run()
 
     def _tick(self) -> None:
-        """Renew the leases while the controller lives, else heal."""
         if time.monotonic() - self._heard < LEASE_S:
-            if self._firewall:
-                self._firewall.renew()
+            self._each(lambda part: part.tick())
         else:
-            self._heal()
-        self._after(RENEW_S, self._tick)
+            self._each(lambda part: part.heal())
+        self._loop.after(RENEW_S, self._tick)
 
-    def _heal(self) -> None:
-        self._processes.heal()
-        if self._firewall:
-            self._firewall.heal()
+    def _each(self, call: Callable[[Part], None]) -> list[str]:
+        """Call every part, whatever the ones before it raise; what they said."""
+        errors = []
+        for part in self._parts:
+            try:
+                call(part)
+            except Exception as error:
+                errors.append(f"{type(part).__name__}: {type(error).__name__}: {error}")
+        for error_text in errors:
+            sys.stderr.write(error_text + "\n")
+            sys.stderr.flush()
+        return errors
 
     def _read(self) -> None:
         try:
@@ -88,9 +128,9 @@ class Agent:
         except BlockingIOError:
             return
         if not data:
-            self._selector.unregister(0)
+            self._loop.forget(0)
             self._heard = float("-inf")
-            self._heal()
+            self._each(lambda part: part.heal())
             return
         self._heard = time.monotonic()
         *lines, self._partial = (self._partial + data).split(b"\n")
@@ -102,97 +142,44 @@ class Agent:
         try:
             request = json.loads(line)
             number = request["id"]
-            answer = getattr(self, "do_" + request["do"])(request) or {}
+            answer = self._command(request["do"])(request) or {}
             answer.update(id=number, ok=True, t_ns=time.monotonic_ns())
         except Exception as error:
             answer = {"id": number, "ok": False, "error": f"{type(error).__name__}: {error}"}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
+    def _command(self, name: str) -> Callable[[Message], Message | None]:
+        for place in (self, *self._parts):
+            if command := getattr(place, "do_" + name, None):
+                found: Callable[[Message], Message | None] = command
+                return found
+        raise ValueError(f"unknown command {name!r}")
+
     def do_hello(self, request: Message) -> Message:
         """Learn one's name and peers ({name: address}); say what this pod can do."""
-        if self._beacons is None:
-            self._beacons = Beacons(request["name"])
-            self._selector.register(
-                self._beacons.socket, selectors.EVENT_READ, self._beacons.receive
-            )
-        try:
-            self._firewall = Firewall({a: n for n, a in request["peers"].items()})
-            self._why_no_firewall = ""
-        except (OSError, RuntimeError) as error:
-            self._why_no_firewall = str(error)
-        return {
-            "nftables": not self._why_no_firewall,
-            "why": self._why_no_firewall,
-            "lease_s": LEASE_S,
-        }
+        answer: Message = {"lease_s": LEASE_S}
+        for part in self._parts:
+            if greet := getattr(part, "greet", None):
+                greet(request["name"], request["peers"])
+            answer.update(part.able())
+        return answer
 
     def do_beat(self, request: Message) -> None:
         """Nothing: hearing it is the point."""
 
-    def do_block(self, request: Message) -> None:
-        """Drop packets from `sources` for `fault`."""
-        if self._firewall is None:
-            raise RuntimeError(self._why_no_firewall)
-        self._firewall.block(request["fault"], request["sources"])
-
-    def do_unblock(self, request: Message) -> Message:
-        """End `fault`'s drops; which sources another fault still drops."""
-        still = self._firewall.unblock(request["fault"]) if self._firewall else set()
-        return {"still": sorted(still)}
-
-    def do_beacons(self, request: Message) -> None:
-        """Send a beacon to every address in `to` each `every_ms`, for `for_ms`."""
-        end = time.monotonic() + request["for_ms"] / 1000
-        every_s = request["every_ms"] / 1000
-        addresses, beacons = request["to"], self._heard_hello()
-
-        def send() -> None:
-            beacons.send(addresses)
-            if time.monotonic() + every_s < end:
-                self._after(every_s, send)
-
-        send()
-
-    def do_arrivals(self, request: Message) -> Message:
-        """When beacons came, by sender, since `since_ns`."""
-        beacons = self._heard_hello()
-        beacons.receive()
-        return {"arrivals": beacons.arrivals(request["since_ns"])}
-
-    def _heard_hello(self) -> Beacons:
-        if self._beacons is None:
-            raise RuntimeError("the controller has not said hello")
-        return self._beacons
-
-    def do_kill(self, request: Message) -> Message:
-        """SIGKILL every database process."""
-        return {"killed": self._processes.kill()}
-
-    def do_stop(self, request: Message) -> Message:
-        """SIGSTOP every database process for `fault`."""
-        return {"stopped": self._processes.stop(request["fault"])}
-
-    def do_resume(self, request: Message) -> None:
-        """End `fault`'s stop."""
-        self._processes.resume(request["fault"])
-
-    def do_processes(self, request: Message) -> Message:
-        """Name and state of every database process."""
-        return {"processes": [[p.pid, p.name, p.state] for p in self._processes.each()]}
-
     def do_sample(self, request: Message) -> Message:
-        """CPU time and memory of the database's processes, bytes received by peer."""
-        processes = list(self._processes.each())
-        return {
-            "cpu_s": sum(p.cpu_s for p in processes),
-            "mem_bytes": sum(p.resident_bytes for p in processes),
-            "rx_bytes": self._firewall.received_bytes() if self._firewall else {},
-        }
+        """What every part has to say for a sample: CPU time, memory, bytes by peer."""
+        answer: Message = {}
+        for part in self._parts:
+            if sample := getattr(part, "sample", None):
+                answer.update(sample())
+        return answer
 
     def do_heal(self, request: Message) -> None:
-        """Undo everything at once."""
-        self._heal()
+        """Undo everything at once; an error names every part that could not."""
+        if errors := self._each(lambda part: part.heal()):
+            raise RuntimeError("; ".join(errors))
 
 
 def _reap(*_: object) -> None:

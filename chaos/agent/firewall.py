@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 LEASE_S = 3
 
@@ -48,15 +49,47 @@ class Nft:
 
 
 class Firewall:
-    """Which sources are dropped, by which fault; and how many bytes came from each peer.
+    """Which sources are dropped, by which fault; and how many bytes came from each peer."""
 
-    `peers` maps the other nodes' addresses to their names.
-    """
-
-    def __init__(self, peers: Mapping[str, str]) -> None:
-        self._nft = Nft()
+    def __init__(self) -> None:
+        self._nft: Nft
+        self._why_not = "the controller has not said hello"
         self._by_fault: dict[str, set[str]] = {}  # fault id → addresses
-        self._peers = dict(peers)  # address → node name
+        self._peers: dict[str, str] = {}  # address → node name
+
+    def greet(self, name: str, peers: Mapping[str, str]) -> None:
+        """Make the table; `peers` maps the other nodes' names to addresses."""
+        self._peers = {address: peer for peer, address in peers.items()}
+        try:
+            self._make_table()
+            self._why_not = ""
+        except (OSError, RuntimeError) as error:
+            self._why_not = str(error)
+
+    def able(self) -> dict[str, Any]:
+        """Whether there is a table, and why not."""
+        return {"nftables": not self._why_not, "why": self._why_not}
+
+    def do_block(self, request: dict[str, Any]) -> None:
+        """Drop packets from `sources` for `fault`."""
+        if self._why_not:
+            raise RuntimeError(self._why_not)
+        self.block(request["fault"], request["sources"])
+
+    def do_unblock(self, request: dict[str, Any]) -> dict[str, Any]:
+        """End `fault`'s drops; which sources another fault still drops."""
+        return {"still": sorted(self.unblock(request["fault"]))}
+
+    def tick(self) -> None:
+        """Renew the leases."""
+        self.renew()
+
+    def sample(self) -> dict[str, Any]:
+        """Bytes received, by peer."""
+        return {"rx_bytes": {} if self._why_not else self.received_bytes()}
+
+    def _make_table(self) -> None:
+        self._nft = Nft()
         elements = f"elements = {{ {', '.join(self._peers)} }}" if self._peers else ""
         self._nft.run(
             "add table inet aftershock\nflush table inet aftershock\n"
@@ -100,6 +133,8 @@ class Firewall:
     def heal(self) -> None:
         """Forget every fault and drop nothing."""
         self._by_fault.clear()
+        if self._why_not:
+            return
         self._nft.run("flush set inet aftershock blocked")
 
     def received_bytes(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -28,6 +29,37 @@ class Processes:
 
     def __init__(self) -> None:
         self._stopped_by: set[str] = set()
+
+    def do_kill(self, request: dict[str, Any]) -> dict[str, Any]:
+        """SIGKILL every database process."""
+        return {"killed": self.kill()}
+
+    def do_stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        """SIGSTOP every database process for `fault`."""
+        return {"stopped": self.stop(request["fault"])}
+
+    def do_resume(self, request: dict[str, Any]) -> None:
+        """End `fault`'s stop."""
+        self.resume(request["fault"])
+
+    def do_processes(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Name and state of every database process."""
+        return {"processes": [[p.pid, p.name, p.state] for p in self.each()]}
+
+    def sample(self) -> dict[str, Any]:
+        """CPU time and memory of the database's processes."""
+        processes = list(self.each())
+        return {
+            "cpu_s": sum(p.cpu_s for p in processes),
+            "mem_bytes": sum(p.resident_bytes for p in processes),
+        }
+
+    def tick(self) -> None:
+        """Nothing to renew."""
+
+    def able(self) -> dict[str, Any]:
+        """Always: signals need no more than sharing the namespace."""
+        return {}
 
     @staticmethod
     def each() -> Iterator[Process]:

@@ -48,16 +48,7 @@ def up(
     run_id = secrets.token_hex(4)
     cluster = RunningCluster(
         client,
-        Plan(
-            run_id=run_id,
-            topology=spec.name,
-            system=system,
-            settings=spec.settings,
-            client_zones=list(spec.clients),
-            images=images,
-            owner=KEEP,
-            nodes=[(name, node.zone, node.role) for name, node in spec.nodes.items()],
-        ),
+        Plan(run_id=run_id, topology=spec, system=system, images=images, owner=KEEP),
     )
     started = time.monotonic()
     try:

@@ -56,7 +56,7 @@ class AttachedCluster:
         self.owner = toxiproxy.labels[LABEL_OWNER]
         self.system_name = spec["system"]
         self.settings = spec["settings"]
-        self.nodes = [Node(name=n, zone=z, role=r, address=a) for n, z, r, a in spec["nodes"]]
+        self.nodes = [Node(**node) for node in spec["nodes"]]
         self._databases = databases
         self._addresses = link_addresses(toxiproxy, [Link(*names) for names in spec["links"]])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,8 @@ from chaos.runtime.docker import (
 )
 from chaos.runtime.pod import LOGS, Pod, place_in
 from chaos.runtime.toxiproxy import API_PORT, FIRST_PORT, Link, Links
+from chaos.spec.checks import placed
+from chaos.spec.topology import Topology
 from chaos.systems.base import Address, Node, System
 
 LABEL_SPEC = "aftershock.spec"
@@ -34,14 +38,11 @@ FIRST_HOST = 10  # the first node's last octet; .2 is Toxiproxy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to start: nodes as (name, zone, role), client zones, the system and its settings."""
+    """What to start, with which images, and for whom."""
 
     run_id: str
-    topology: str
+    topology: Topology
     system: System
-    settings: Mapping[str, Any]
-    nodes: Sequence[tuple[str, str, str | None]]
-    client_zones: Sequence[str]
     images: Mapping[str, str]  # image folder → reference; has "agent" and "toxiproxy"
     owner: str
 
@@ -54,18 +55,20 @@ class RunningCluster:
         self._plan = plan
         self._labels = {
             LABEL_RUN: plan.run_id,
-            LABEL_TOPOLOGY: plan.topology,
+            LABEL_TOPOLOGY: plan.topology.name,
             LABEL_OWNER: plan.owner,
         }
         self._prefix = f"aftershock-{plan.run_id}"
         self._network: Any = None
         self._toxiproxy: Any = None
         self._link_addresses: dict[Link, Address] = {}
-        self.settings = plan.settings
+        self.settings: Mapping[str, Any] = plan.topology.settings
         self.nodes: list[Node] = []
         self.pods: dict[str, Pod] = {}
         self.links: Links
         self.hello: dict[str, dict[str, Any]] = {}
+        self._kept_down: dict[str, set[str]] = {}  # node → faults that want it down
+        self._starting = threading.Lock()
 
     def up(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Start everything and form the cluster. Whatever happens, `down` removes it."""
@@ -80,8 +83,8 @@ class RunningCluster:
         config = self._network.attrs["IPAM"]["Config"][0]
         base = config["Subnet"].rpartition(".")[0]
         self.nodes = [
-            Node(name=name, zone=zone, role=role, address=f"{base}.{FIRST_HOST + k}")
-            for k, (name, zone, role) in enumerate(plan.nodes)
+            dataclasses.replace(node, address=f"{base}.{FIRST_HOST + k}")
+            for k, node in enumerate(placed(plan.topology))
         ]
         with ThreadPoolExecutor(len(self.nodes) + 1) as pool:
             proxies = pool.submit(self._start_toxiproxy, f"{base}.2", config["Gateway"])
@@ -95,12 +98,12 @@ class RunningCluster:
         self.pods[node.name] = pod
         peers = {n.name: n.address for n in self.nodes if n.name != node.name}
         self.hello[node.name] = pod.start_agent(plan.images["agent"], self._network.name, peers)
-        pod.start_databases(plan.system.containers(node, self.nodes, plan.settings), plan.images)
+        pod.start_databases(plan.system.containers(node, self.nodes, self.settings), plan.images)
 
     def _start_toxiproxy(self, address: str, gateway: str) -> None:
         upstreams = {
             Link(zone, node.name, port): f"{node.address}:{number}"
-            for zone in (OBSERVER, *self._plan.client_zones)
+            for zone in (OBSERVER, *self._plan.topology.clients)
             for node in self.nodes
             for port, number in self._plan.system.ports.items()
         }
@@ -135,7 +138,7 @@ class RunningCluster:
             {
                 "system": self._plan.system.name,
                 "settings": dict(self.settings),
-                "nodes": [[n.name, n.zone, n.role, n.address] for n in self.nodes],
+                "nodes": [dataclasses.asdict(node) for node in self.nodes],
                 "links": [[link.zone, link.node, link.port] for link in links],
             }
         )
@@ -209,8 +212,30 @@ class RunningCluster:
         self.pods[node].wait_stopped()
 
     def start(self, node: str) -> None:
-        """Start the node's database containers again."""
-        self.pods[node].start()
+        """Start the node's database containers again, unless a fault keeps the node down."""
+        with self._starting:
+            if not self._kept_down.get(node):
+                self.pods[node].start()
+
+    def keep_down(self, node: str, fault: str) -> None:
+        """From now on nobody starts the node's database but `release` of the last such fault."""
+        with self._starting:
+            self._kept_down.setdefault(node, set()).add(fault)
+
+    def release(self, node: str, fault: str) -> set[str]:
+        """End `keep_down`, and start the database once the engine has seen that it ended.
+
+        Returns the other faults that still keep the node down; it is not started then.
+        """
+        with self._starting:
+            others = self._kept_down.get(node, set())
+            others.discard(fault)
+            if not others:
+                pod = self.pods[node]
+                if not pod.running():
+                    pod.wait_stopped()
+                pod.start()
+            return set(others)
 
     def wait(self, what: str, done: Callable[[], bool], deadline_s: float = 30.0) -> None:
         """Poll `done` until true; after the deadline ClusterError with the nodes' last lines."""

@@ -21,8 +21,6 @@ from chaos.runtime.docker import LABEL_NODE, LABEL_PART, LABEL_ZONE, archive, en
 from chaos.systems.base import ContainerSpec, Node
 
 AGENT_HOME = "/aftershock"
-AGENT_MODULES = ("__init__", "agent/__init__", "agent/agent", "agent/firewall",
-                 "agent/processes", "agent/beacons")  # fmt: skip
 AGENT_COMMAND = ["python3", "-u", "-m", "chaos.agent.agent"]
 AGENT_CAPABILITIES = ("NET_ADMIN", "SYS_PTRACE", "KILL")
 LOGS = LogConfig(type="json-file", config={"max-size": "20m", "max-file": "1"})
@@ -176,7 +174,9 @@ def place_in(api: docker.APIClient, network: str, address: str, name: str) -> An
 def _agent_files() -> dict[str, str]:
     """The agent's modules as files of the container; `chaos` there is just these."""
     package = Path(__file__).parent.parent
+    modules = [package / "__init__.py", *(package / "agent").glob("*.py")]
     return {
-        f"{AGENT_HOME}/chaos/{name}.py": (package / f"{name}.py").read_text()
-        for name in AGENT_MODULES
+        f"{AGENT_HOME}/chaos/{module.relative_to(package)}": module.read_text()
+        for module in modules
+        if module.name != "link.py"  # the controller's end
     }

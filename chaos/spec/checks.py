@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from chaos import registry
 from chaos.errors import SpecError
-from chaos.spec.experiment import Experiment, PartitionEntry
-from chaos.spec.target import WORDS, Side, Target
+from chaos.spec.entries.partition import PartitionEntry
+from chaos.spec.experiment import Experiment
+from chaos.spec.target import PLACES, WORDS, Side, Target
 from chaos.spec.topology import Topology
 from chaos.systems.base import HasOperators, HasRoles, Node, System
 from chaos.units import format_duration
@@ -51,13 +52,24 @@ def check_topology(topology: Topology) -> Iterator[Complaint]:
     system = load_system(topology.system)
     if isinstance(system, Complaint):
         return
-    nodes = [
-        Node(name=name, zone=node.zone, role=node.role, address="")
-        for name, node in topology.nodes.items()
-    ]
-    for sentence in system.check(nodes, topology.settings):
+    for sentence in system.check(placed(topology), topology.settings):
         match = re.match(r"([a-z]+)\.([A-Za-z0-9_-]+)", sentence)
         yield Complaint(path=match.groups() if match else (), message=sentence)
+
+
+def placed(topology: Topology) -> list[Node]:
+    """The nodes with their places, and no addresses yet; the topology's places are sound."""
+    return [
+        Node(
+            name=name,
+            zone=node.zone,
+            region=(region := topology.region_of(node.zone)),
+            provider=topology.regions[region].provider,
+            role=node.role,
+            address="",
+        )
+        for name, node in topology.nodes.items()
+    ]
 
 
 def load_system(name: str) -> System | Complaint:
@@ -263,10 +275,11 @@ def _target(target: Target, path: Path, topology: Topology, system: System) -> I
     nodes = list(topology.nodes)
     if target.kind == "node" and target.name not in nodes:
         yield unknown("node", target.name, [*nodes, *WORDS], path)
-    elif target.kind == "zone":
-        zones = list(dict.fromkeys(node.zone for node in topology.nodes.values()))
-        if target.name not in zones:
-            yield unknown("zone with nodes", target.name, zones, path)
+    elif target.kind in PLACES:
+        places = [getattr(node, target.kind) for node in placed(topology)]
+        known = [place for place in dict.fromkeys(places) if place]
+        if target.name not in known:
+            yield unknown(f"{target.kind} with nodes", target.name, known, path)
     elif target.kind == "role" and not isinstance(system, HasRoles):
         message = f"{system.name} nodes do not say which role they have"
         yield Complaint(path=path, message=message, fix="name the node")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from chaos.registry import did_you_mean
-from chaos.spec.experiment import ENTRIES, FAULT_ENTRIES
+from chaos.spec.entries import ENTRIES, FAULT_ENTRIES
 from chaos.spec.load import Document, Value
 from chaos.spec.problems import Finding, SpecProblems, finding_at
 from chaos.units import shown

@@ -1,8 +1,8 @@
 """Whom a fault or an operator's step is meant for, resolved when it is injected.
 
-A target is a node's name, `zone:NAME`, a role (`primary`, `replica`), or a choice (`one`, `all`,
-`majority`, `minority`, `random(N)`). Roles are what the nodes claim at that moment, so `primary`
-may be two nodes. Choices are drawn from the run's seed.
+A target is a node's name, a place (`zone:NAME`, `region:NAME`, `provider:NAME`), a role (`primary`,
+`replica`), or a choice (`one`, `all`, `majority`, `minority`, `random(N)`). Roles are what the
+nodes claim at that moment, so `primary` may be two nodes. Choices are drawn from the run's seed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ WORDS = (*ROLES, *CHOICES)
 
 _NAME = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 _ZONE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
+PLACES = ("zone", "region", "provider")
+_PLACE = rf"({'|'.join(PLACES)}):({_ZONE})"
 _RANDOM = r"random\(([1-9][0-9]{0,2})\)"
 
 
@@ -44,15 +46,24 @@ class Placed(Protocol):
     def zone(self) -> str:
         """The zone it is in."""
 
+    @property
+    def region(self) -> str:
+        """The region that zone is in."""
+
+    @property
+    def provider(self) -> str | None:
+        """Whose region it is, if the topology says so."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A parsed target. `kind` is node, zone, role, choice or random; `str()` gives the YAML."""
+    """A parsed target. `kind` is node, zone, region, provider, role,
+    choice or random; `str()` gives the YAML."""
 
-    PATTERN: ClassVar[str] = rf"^({_NAME}|zone:{_ZONE}|{_RANDOM})$"
+    PATTERN: ClassVar[str] = rf"^({_NAME}|{_PLACE}|{_RANDOM})$"
 
     kind: str
-    name: str  # the node, zone, role or choice; "" for random
+    name: str  # the node, place, role or choice; "" for random
     count: int = 0  # random only: how many nodes
 
     @classmethod
@@ -67,22 +78,22 @@ class Target:
                 return cls(kind="choice", name=text)
             if match := re.fullmatch(_RANDOM, text):
                 return cls(kind="random", name="", count=int(match[1]))
-            if re.fullmatch(rf"zone:{_ZONE}", text):
-                return cls(kind="zone", name=text.removeprefix("zone:"))
+            if match := re.fullmatch(_PLACE, text):
+                return cls(kind=match[1], name=match[2])
             if re.fullmatch(_NAME, text):
                 return cls(kind="node", name=text)
         fix = "write random(1)" if text == "random" else ""
         if isinstance(text, str) and re.fullmatch(_NAME, text.lower()):
             fix = f"write {text.lower()}"
         raise TargetError(
-            "expected a node's name, zone:NAME, primary, replica, one, all, majority, minority or"
-            f" random(N), got {shown(text)}",
+            "expected a node's name, zone:NAME, region:NAME, provider:NAME, primary, replica, one,"
+            f" all, majority, minority or random(N), got {shown(text)}",
             fix,
         )
 
     def __str__(self) -> str:
-        if self.kind == "zone":
-            return f"zone:{self.name}"
+        if self.kind in PLACES:
+            return f"{self.kind}:{self.name}"
         return f"random({self.count})" if self.kind == "random" else self.name
 
     def resolve(
@@ -96,8 +107,8 @@ class Target:
         every = [node.name for node in nodes]
         if self.kind == "node":
             found = [name for name in every if name == self.name]
-        elif self.kind == "zone":
-            found = [node.name for node in nodes if node.zone == self.name]
+        elif self.kind in PLACES:
+            found = [node.name for node in nodes if getattr(node, self.kind) == self.name]
         elif self.kind == "role":
             found = [name for name in every if roles.get(name) == self.name]
         else:
@@ -133,7 +144,7 @@ class Target:
 class Side:
     """A member of one side of a partition: a target, or the clients that live in a zone."""
 
-    PATTERN: ClassVar[str] = rf"^({_NAME}|zone:{_ZONE}|{_RANDOM}|clients@{_ZONE})$"
+    PATTERN: ClassVar[str] = rf"^({_NAME}|{_PLACE}|{_RANDOM}|clients@{_ZONE})$"
 
     target: Target | None = None
     clients_zone: str | None = None

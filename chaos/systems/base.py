@@ -23,6 +23,8 @@ class Node:
 
     name: str
     zone: str
+    region: str = ""
+    provider: str | None = None
     role: str | None  # role asked for in the topology ("primary"), None if unsaid
     address: str  # IPv4 address inside the test network
 

@@ -49,10 +49,8 @@ def planned(name: str) -> Iterator[tuple[Topology, System, RunningCluster]]:
     system = SYSTEMS.get(topology.system)
     client = connect()
     cluster = RunningCluster(client, Plan(
-        run_id=secrets.token_hex(4), topology=topology.name, system=system,
-        settings=topology.settings, client_zones=list(topology.clients), owner=owner(),
+        run_id=secrets.token_hex(4), topology=topology, system=system, owner=owner(),
         images=images_for(system, topology.image, client, lambda *_: None),
-        nodes=[(n, node.zone, node.role) for n, node in topology.nodes.items()],
     ))  # fmt: skip
     try:
         yield topology, system, cluster

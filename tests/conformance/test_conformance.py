@@ -11,6 +11,7 @@ from chaos.errors import AftershockError
 from chaos.registry import SYSTEMS
 from chaos.runtime import images
 from chaos.runtime.cluster import Plan, RunningCluster
+from chaos.spec.topology import Region, Topology, TopologyNode
 from chaos.systems.base import ClientSpec
 
 UP_S_MAX = {"etcd": 3.0, "postgres": 5.0, "redis": 5.0}  # promised; twice that on a busy machine
@@ -51,13 +52,20 @@ def test_a_real_system(name, count, settings, engine_client, conformance):
     led = name != "etcd"
     plan = Plan(
         run_id=f"conf{uuid.uuid4().hex[:8]}",
-        topology="conformance",
+        topology=Topology(
+            name="conformance",
+            system=name,
+            settings=settings,
+            regions={"here": Region(zones=(*(f"z{k + 1}" for k in range(count)), "clients"))},
+            nodes={
+                f"n{k + 1}": TopologyNode(
+                    zone=f"z{k + 1}", role="primary" if led and k == 0 else None
+                )
+                for k in range(count)
+            },
+            clients={"clients": 1},
+        ),
         system=system,
-        settings=settings,
-        nodes=[
-            (f"n{k + 1}", f"z{k + 1}", "primary" if led and k == 0 else None) for k in range(count)
-        ],
-        client_zones=["clients"],
         images=images.ensure(needed, client=engine_client, progress=lambda _: None),
         owner="tests",
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from chaos.spec.experiment import ENTRIES, Experiment, WorkloadSpec
+from chaos.spec.entries import ENTRIES
+from chaos.spec.experiment import Experiment, WorkloadSpec
 from chaos.spec.target import WORDS
 from chaos.spec.topology import Cost, Link, Region, Topology, TopologyNode
 from chaos.spec.validate import validate_files

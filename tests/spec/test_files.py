@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from chaos import paths, registry
 from chaos.errors import SpecError
 from chaos.registry import SYSTEMS
-from chaos.spec.experiment import Experiment, PartitionEntry, StepEntry
+from chaos.spec.entries.partition import PartitionEntry
+from chaos.spec.entries.step import StepEntry
+from chaos.spec.experiment import Experiment
 from chaos.spec.files import load_experiment, load_story, load_topology
 from chaos.spec.load import Value, parse_document
 from chaos.spec.messages import read_as

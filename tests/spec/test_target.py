@@ -81,7 +81,9 @@ def test_a_side_is_a_target_or_clients() -> None:
     [("random()", ""), ("Primary", "write primary"), ("random(0)", ""), ("", "")],
 )
 def test_what_is_no_target(text: str, fix: str) -> None:
-    with pytest.raises(TargetError, match="expected a node's name, zone:NAME, primary") as caught:
+    with pytest.raises(
+        TargetError, match="expected a node's name, zone:NAME, region:NAME"
+    ) as caught:
         Target.parse(text)
     assert caught.value.fix == fix
 
