@@ -156,14 +156,24 @@ def check(
 
 def show(
     path: Annotated[str, typer.Argument(help=RUN_HELP)] = "runs/latest",
+    faults: Annotated[bool, typer.Option("--faults", help="Only the faults, a row each.")] = False,
     json: Json = False,
 ) -> None:
     """Show what a run found: verdict, anomalies, faults, availability, cost."""
+    from chaos.cli.fault_table import fault_table
     from chaos.cli.report import full_report
     from chaos.record.reader import open_run
     from chaos.record.rundir import RESULTS, read_json
 
     data = open_run(find_run(path))
+    if faults:
+        rows = data.faults.to_pylist()
+        if json:
+            for row in rows:
+                print_json(row)
+        else:
+            fault_table(rows)
+        return
     stored = data.path / RESULTS
     if stored.exists():
         results = read_json(stored)
