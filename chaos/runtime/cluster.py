@@ -27,13 +27,13 @@ from chaos.runtime.docker import (
 )
 from chaos.runtime.pod import LOGS, Pod, place_in
 from chaos.runtime.toxiproxy import API_PORT, FIRST_PORT, Link, Links
+from chaos.runtime.ways import Layout, Way
 from chaos.spec.checks import placed
 from chaos.spec.topology import Topology
 from chaos.systems.base import Address, Node, System
 
 LABEL_SPEC = "aftershock.spec"
 OBSERVER = "observer"  # the controller's own client zone; no fault ever touches its links
-FIRST_HOST = 10  # the first node's last octet; .2 is Toxiproxy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,7 @@ class RunningCluster:
         self.nodes: list[Node] = []
         self.pods: dict[str, Pod] = {}
         self.links: Links
+        self.layout: Layout
         self.hello: dict[str, dict[str, Any]] = {}
         self._kept_down: dict[str, set[str]] = {}  # node → faults that want it down
         self._starting = threading.Lock()
@@ -82,10 +83,9 @@ class RunningCluster:
         self._network.reload()
         config = self._network.attrs["IPAM"]["Config"][0]
         base = config["Subnet"].rpartition(".")[0]
-        self.nodes = [
-            dataclasses.replace(node, address=f"{base}.{FIRST_HOST + k}")
-            for k, node in enumerate(placed(plan.topology))
-        ]
+        nodes = placed(plan.topology)
+        self.layout = Layout(base, [n.name for n in nodes], list(plan.topology.clients))
+        self.nodes = [dataclasses.replace(n, address=self.layout.nodes[n.name]) for n in nodes]
         with ThreadPoolExecutor(len(self.nodes) + 1) as pool:
             proxies = pool.submit(self._start_toxiproxy, f"{base}.2", config["Gateway"])
             waiting = [pool.submit(self._start_pod, node) for node in self.nodes]
@@ -166,6 +166,11 @@ class RunningCluster:
     def address(self, node: str, port: str, zone: str | None = None) -> Address:
         """Where to dial `port` of `node`: the controller's own link, or that of a client zone."""
         return self._link_addresses[Link(zone or OBSERVER, node, port)]
+
+    def ways(self, sources: Iterable[str], destinations: Iterable[str]) -> list[Way]:
+        """Every directed way from any source to any destination; places are nodes' names and
+        `clients@ZONE` (chaos/runtime/ways.py)."""
+        return self.layout.ways(sources, destinations)
 
     def knock(self, port: str) -> bytes:
         """What a live server on that port answers at once."""

@@ -14,7 +14,7 @@ from chaos.errors import SpecError
 from chaos.spec.entries.partition import PartitionEntry
 from chaos.spec.experiment import Experiment
 from chaos.spec.target import PLACES, WORDS, Side, Target
-from chaos.spec.topology import Topology
+from chaos.spec.topology import ADDRESSES_MAX, Topology
 from chaos.systems.base import HasOperators, HasRoles, Node, System
 from chaos.units import format_duration
 
@@ -124,6 +124,15 @@ def _nodes(topology: Topology) -> Iterator[Complaint]:
             path=("nodes", name, "role"),
             message=f"expected one primary, got {len(primaries)}: {', '.join(primaries)}",
             fix="leave the role of the others out",
+        )
+    hosts = len(topology.nodes) * (1 + len(topology.clients))
+    if hosts > ADDRESSES_MAX:
+        yield Complaint(
+            path=("nodes",),
+            message=f"expected at most {ADDRESSES_MAX} addresses, got {hosts}:"
+            f" {len(topology.nodes)} nodes, each with one of its own and one for each of"
+            f" {len(topology.clients)} zones with clients",
+            fix="use fewer nodes, or let clients live in fewer zones",
         )
 
 

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from chaos.spec.fields import ITEMS, DurationNs, HostName, Model, Name, Number, Setting, Text, Whole
 
+ADDRESSES_MAX = 245  # for nodes and for the clients' ways to them: what a /24 has to spare
+
 Count = Annotated[Whole, Field(ge=1, le=256)]
 
 
