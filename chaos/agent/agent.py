@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from chaos.agent.addresses import Addresses
 from chaos.agent.beacons import Beacons
 from chaos.agent.firewall import LEASE_S, Firewall
 from chaos.agent.processes import Processes
@@ -49,7 +50,10 @@ class Part(Protocol):
         """Undo everything at once; safe at any time, any number of times."""
 
     def able(self) -> Message:
-        """What it can do in this pod, merged into the answer to `hello`."""
+        """What it can do in this pod, merged into the answer to `hello`.
+
+        Under "ladders" (chaos/agent/ladder.py), by family: the ways it tried, and what it takes.
+        """
 
 
 class Loop:
@@ -93,7 +97,7 @@ class Agent:
         self._heard = time.monotonic()
         self._partial = b""
         processes = Processes()
-        self._parts: list[Part] = [processes, Firewall(), Beacons(self._loop)]
+        self._parts: list[Part] = [processes, Firewall(), Beacons(self._loop), Addresses()]
 
     def run(self) -> None:
         """Serve until SIGTERM."""
@@ -159,11 +163,14 @@ class Agent:
     def do_hello(self, request: Message) -> Message:
         """Learn one's name and peers ({name: address}); say what this pod can do."""
         answer: Message = {"lease_s": LEASE_S}
+        ladders: Message = {}
         for part in self._parts:
             if greet := getattr(part, "greet", None):
                 greet(request["name"], request["peers"])
-            answer.update(part.able())
-        return answer
+            able = part.able()
+            ladders.update(able.pop("ladders", {}))
+            answer.update(able)
+        return {**answer, "ladders": ladders}
 
     def do_beat(self, request: Message) -> None:
         """Nothing: hearing it is the point."""

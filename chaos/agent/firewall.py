@@ -12,6 +12,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from chaos.agent.ladder import ladder
+
 LEASE_S = 3
 
 
@@ -68,7 +70,11 @@ class Firewall:
 
     def able(self) -> dict[str, Any]:
         """Whether there is a table, and why not."""
-        return {"nftables": not self._why_not, "why": self._why_not}
+        return {
+            "nftables": not self._why_not,
+            "why": self._why_not,
+            "ladders": {"partition": ladder(("nftables", self._why_not))},
+        }
 
     def do_block(self, request: dict[str, Any]) -> None:
         """Drop packets from `sources` for `fault`."""
