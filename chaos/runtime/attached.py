@@ -15,7 +15,8 @@ import docker
 
 from chaos.errors import UsageError
 from chaos.registry import SYSTEMS
-from chaos.runtime.cluster import LABEL_SPEC, OBSERVER, link_addresses
+from chaos.runtime.clients import link_addresses
+from chaos.runtime.cluster import LABEL_SPEC, OBSERVER
 from chaos.runtime.docker import (
     KEEP,
     LABEL_NODE,
@@ -49,16 +50,17 @@ class NodeState:
 class AttachedCluster:
     """Fulfils `chaos.systems.base.Reachable`: enough to ask nodes who they are."""
 
-    def __init__(self, run: str, toxiproxy: Any, databases: dict[str, list[Any]]) -> None:
-        spec = json.loads(toxiproxy.labels[LABEL_SPEC])
+    def __init__(self, run: str, clients: Any, databases: dict[str, list[Any]]) -> None:
+        """`clients`: the container of the clients' agent, which knows what was started."""
+        spec = json.loads(clients.labels[LABEL_SPEC])
         self.run = run
-        self.topology = toxiproxy.labels[LABEL_TOPOLOGY]
-        self.owner = toxiproxy.labels[LABEL_OWNER]
+        self.topology = clients.labels[LABEL_TOPOLOGY]
+        self.owner = clients.labels[LABEL_OWNER]
         self.system_name = spec["system"]
         self.settings = spec["settings"]
         self.nodes = [Node(**node) for node in spec["nodes"]]
         self._databases = databases
-        self._addresses = link_addresses(toxiproxy, [Link(*names) for names in spec["links"]])
+        self._addresses = link_addresses(clients, [Link(*names) for names in spec["links"]])
 
     def address(self, node: str, port: str, zone: str | None = None) -> Address:
         """Where to dial `port` of `node` through `zone`'s link, or the controller's own."""
@@ -105,7 +107,7 @@ class AttachedCluster:
 
 
 def attach(client: docker.DockerClient) -> list[AttachedCluster]:
-    """Every cluster on the engine that has a Toxiproxy container, in order of run id."""
+    """Every cluster on the engine whose clients' pod was made, in order of run id."""
     with engine_errors("looking for running topologies"):
         found = client.containers.list(all=True, filters={"label": LABEL_RUN}, ignore_removed=True)
     by_run: dict[str, list[Any]] = {}
@@ -117,9 +119,8 @@ def attach(client: docker.DockerClient) -> list[AttachedCluster]:
         for container in sorted(containers, key=lambda c: c.attrs["Created"]):
             if container.labels.get(LABEL_PART) == "database":
                 databases.setdefault(container.labels[LABEL_NODE], []).append(container)
-        proxies = [c for c in containers if c.labels.get(LABEL_PART) == "toxiproxy"]
-        if proxies:
-            clusters.append(AttachedCluster(run, proxies[0], databases))
+        for clients in (c for c in containers if LABEL_SPEC in c.labels):
+            clusters.append(AttachedCluster(run, clients, databases))
     return clusters
 
 

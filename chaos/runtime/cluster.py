@@ -15,19 +15,18 @@ import docker
 
 from chaos.agent.link import AgentLink
 from chaos.errors import AftershockError, ClusterError
+from chaos.runtime.clients import ClientsPod
 from chaos.runtime.docker import (
     LABEL_OWNER,
-    LABEL_PART,
     LABEL_RUN,
     LABEL_TOPOLOGY,
     create_network,
-    engine_errors,
     reaches_directly,
     remove_run,
 )
-from chaos.runtime.pod import LOGS, Pod, place_in
-from chaos.runtime.toxiproxy import API_PORT, FIRST_PORT, Link, Links
-from chaos.runtime.ways import Layout, Way
+from chaos.runtime.pod import Pod
+from chaos.runtime.toxiproxy import Link, Links
+from chaos.runtime.ways import CLIENTS, Layout, Way
 from chaos.spec.checks import placed
 from chaos.spec.topology import Topology
 from chaos.systems.base import Address, Node, System
@@ -60,12 +59,10 @@ class RunningCluster:
         }
         self._prefix = f"aftershock-{plan.run_id}"
         self._network: Any = None
-        self._toxiproxy: Any = None
-        self._link_addresses: dict[Link, Address] = {}
+        self.clients = ClientsPod(client, self._prefix, self._labels)
         self.settings: Mapping[str, Any] = plan.topology.settings
         self.nodes: list[Node] = []
         self.pods: dict[str, Pod] = {}
-        self.links: Links
         self.layout: Layout
         self.hello: dict[str, dict[str, Any]] = {}
         self._kept_down: dict[str, set[str]] = {}  # node → faults that want it down
@@ -87,7 +84,7 @@ class RunningCluster:
         self.layout = Layout(base, [n.name for n in nodes], list(plan.topology.clients))
         self.nodes = [dataclasses.replace(n, address=self.layout.nodes[n.name]) for n in nodes]
         with ThreadPoolExecutor(len(self.nodes) + 1) as pool:
-            proxies = pool.submit(self._start_toxiproxy, f"{base}.2", config["Gateway"])
+            proxies = pool.submit(self._start_clients, config["Gateway"])
             waiting = [pool.submit(self._start_pod, node) for node in self.nodes]
             for job in (proxies, *waiting):
                 job.result()
@@ -97,40 +94,26 @@ class RunningCluster:
         pod = Pod(self._client, node, self._prefix, self._labels)
         self.pods[node.name] = pod
         peers = {n.name: n.address for n in self.nodes if n.name != node.name}
-        self.hello[node.name] = pod.start_agent(plan.images["agent"], self._network.name, peers)
+        self.hello[node.name] = pod.start_agent(
+            plan.images["agent"], self._network.name, peers, self.layout.aliases(node.name)
+        )
         pod.start_databases(plan.system.containers(node, self.nodes, self.settings), plan.images)
 
-    def _start_toxiproxy(self, address: str, gateway: str) -> None:
+    def _start_clients(self, gateway: str) -> None:
+        alias, own = self.layout.alias, self.layout.nodes
         upstreams = {
-            Link(zone, node.name, port): f"{node.address}:{number}"
+            Link(zone, node, port): f"{own[node] if zone == OBSERVER else alias(node, zone)}:{n}"
             for zone in (OBSERVER, *self._plan.topology.clients)
-            for node in self.nodes
-            for port, number in self._plan.system.ports.items()
+            for node in own
+            for port, n in self._plan.system.ports.items()
         }
-        direct = reaches_directly(gateway)
-        ports = [API_PORT, *range(FIRST_PORT, FIRST_PORT + len(upstreams))]
-        api = self._client.api
-        with engine_errors("starting Toxiproxy"):
-            made = api.create_container(
-                self._plan.images["toxiproxy"],
-                ["-host", "0.0.0.0"],
-                name=f"{self._prefix}-toxiproxy",
-                hostname="toxiproxy",
-                labels={**self._labels, LABEL_PART: "toxiproxy", LABEL_SPEC: self._spec(upstreams)},
-                ports=None if direct else ports,
-                host_config=api.create_host_config(
-                    log_config=LOGS,
-                    port_bindings={} if direct else dict.fromkeys(ports, ("127.0.0.1", None)),
-                ),
-                networking_config=place_in(api, self._network.name, address, "toxiproxy"),
-            )
-            self._toxiproxy = self._client.containers.get(made["Id"])
-            self._toxiproxy.start()
-            self._toxiproxy.reload()
-        self._link_addresses = link_addresses(self._toxiproxy, upstreams)
-        self.links = Links(*dial(self._toxiproxy, API_PORT))
-        self.links.wait_ready()
-        self.links.create(upstreams)
+        self.hello[CLIENTS] = self.clients.start(
+            self._plan.images,
+            (self._network.name, self.layout.clients),
+            upstreams,
+            publish=not reaches_directly(gateway),
+            labels={LABEL_SPEC: self._spec(upstreams)},
+        )
 
     def _spec(self, links: Iterable[Link]) -> str:
         """What `attached.py` needs to know this cluster again, as a label."""
@@ -145,7 +128,7 @@ class RunningCluster:
 
     def hang_up(self) -> None:
         """Leave the agents to themselves: they heal, and keep the pods."""
-        for pod in self.pods.values():
+        for pod in (*self.pods.values(), self.clients):
             if hasattr(pod, "link"):
                 pod.link.close()
 
@@ -156,16 +139,21 @@ class RunningCluster:
 
     def lost(self) -> str:
         """Why the cluster can no longer be controlled; "" while it can."""
-        gone = [name for name, pod in self.pods.items() if pod.link.closed]
+        gone = [name for name, link in self.agents().items() if link.closed]
         return f"the agents of {', '.join(gone)} are gone" if gone else ""
 
     def agents(self) -> dict[str, AgentLink]:
-        """The lines to the agents, by node."""
-        return {name: pod.link for name, pod in self.pods.items()}
+        """The lines to the agents: by node, and CLIENTS."""
+        return {name: pod.link for name, pod in self.pods.items()} | {CLIENTS: self.clients.link}
+
+    @property
+    def links(self) -> Links:
+        """The clients' links in Toxiproxy."""
+        return self.clients.links
 
     def address(self, node: str, port: str, zone: str | None = None) -> Address:
         """Where to dial `port` of `node`: the controller's own link, or that of a client zone."""
-        return self._link_addresses[Link(zone or OBSERVER, node, port)]
+        return self.clients.addresses[Link(zone or OBSERVER, node, port)]
 
     def ways(self, sources: Iterable[str], destinations: Iterable[str]) -> list[Way]:
         """Every directed way from any source to any destination; places are nodes' names and
@@ -281,16 +269,3 @@ class RunningCluster:
         """Names of the nodes in any of `zones`."""
         wanted = set(zones)
         return [node.name for node in self.nodes if node.zone in wanted]
-
-
-def dial(container: Any, port: int) -> Address:
-    """Where this host reaches `port` of a container: published on loopback, or its own address."""
-    networks = container.attrs["NetworkSettings"]
-    if published := (networks["Ports"] or {}).get(f"{port}/tcp"):
-        return "127.0.0.1", int(published[0]["HostPort"])
-    return next(iter(networks["Networks"].values()))["IPAddress"], port
-
-
-def link_addresses(toxiproxy: Any, links: Iterable[Link]) -> dict[Link, Address]:
-    """Where each link listens; they were made in this order."""
-    return {link: dial(toxiproxy, FIRST_PORT + k) for k, link in enumerate(links)}

@@ -41,36 +41,24 @@ class Pod:
         self._databases: dict[str, Any] = {}  # container spec's name → container
         self._specs: dict[str, ContainerSpec] = {}
 
-    def start_agent(self, image: str, network: str, peers: Mapping[str, str]) -> dict[str, Any]:
+    def start_agent(
+        self, image: str, network: str, peers: Mapping[str, str], aliases: Sequence[str]
+    ) -> dict[str, Any]:
         """Create and start the agent, attach to it, say hello; its answer.
 
-        `peers` maps the other nodes' names to addresses. Attached before the start, so that no
-        answer can be missed; `StdinOnce` turns our end-of-file into the agent's.
+        `peers` maps the other nodes' names to addresses. `aliases`: the node's further addresses.
         """
-        api = self._client.api
-        with engine_errors(f"starting the agent of {self.node.name}"):
-            host = api.create_host_config(
-                cap_add=list(AGENT_CAPABILITIES), init=False, log_config=LOGS
-            )
-            made = api.create_container(
-                image,
-                AGENT_COMMAND,
-                name=f"{self._prefix}-agent",
-                working_dir=AGENT_HOME,
-                hostname=self.node.name,
-                stdin_open=True,
-                host_config=host,
-                labels={**self._labels, LABEL_PART: "agent"},
-                networking_config=place_in(api, network, self.node.address, self.node.name),
-            )
-            self._agent = self._client.containers.get(made["Id"])
-            self._agent.put_archive("/", archive(_agent_files()))
-            attached = api.attach_socket(
-                made["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            )
-            self._agent.start()
-        self.link = AgentLink(self.node.name, attached)
-        return self.link.ask("hello", 10.0, name=self.node.name, peers=dict(peers))
+        self._agent, self.link = start_agent(
+            self._client,
+            image,
+            name=f"{self._prefix}-agent",
+            hostname=self.node.name,
+            labels=self._labels,
+            networking=place_in(self._client.api, network, self.node.address, self.node.name),
+        )
+        hello = self.link.ask("hello", 10.0, name=self.node.name, peers=dict(peers))
+        self.link.ask("aliases", addresses=list(aliases))
+        return hello
 
     def start_databases(self, specs: Sequence[ContainerSpec], images: Mapping[str, str]) -> None:
         """Create and start the containers of `specs`, joined to the agent's namespaces."""
@@ -162,6 +150,50 @@ class Pod:
                     f"{container.attrs['State']['ExitCode']}",
                     detail=container.logs(tail=15).decode(errors="replace").strip(),
                 )
+
+
+def start_agent(
+    client: docker.DockerClient,
+    image: str,
+    *,
+    name: str,
+    hostname: str,
+    labels: Mapping[str, str],
+    networking: Any,
+    ports: Sequence[int] = (),
+) -> tuple[Any, AgentLink]:
+    """Create and start an agent's container; it, and the line to the agent.
+
+    Attached before the start, so that no answer can be missed; `StdinOnce` turns our end-of-file
+    into the agent's. `ports` are published on loopback.
+    """
+    api = client.api
+    with engine_errors(f"starting the agent of {hostname}"):
+        host = api.create_host_config(
+            cap_add=list(AGENT_CAPABILITIES),
+            init=False,
+            log_config=LOGS,
+            port_bindings=dict.fromkeys(ports, ("127.0.0.1", None)),
+        )
+        made = api.create_container(
+            image,
+            AGENT_COMMAND,
+            name=name,
+            working_dir=AGENT_HOME,
+            hostname=hostname,
+            stdin_open=True,
+            ports=list(ports) or None,
+            host_config=host,
+            labels={**labels, LABEL_PART: "agent"},
+            networking_config=networking,
+        )
+        container = client.containers.get(made["Id"])
+        container.put_archive("/", archive(_agent_files()))
+        attached = api.attach_socket(
+            made["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        )
+        container.start()
+    return container, AgentLink(hostname, attached)
 
 
 def place_in(api: docker.APIClient, network: str, address: str, name: str) -> Any:

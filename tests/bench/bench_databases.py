@@ -154,8 +154,8 @@ def _mark(setup: Setup, pool: LoadPool) -> tuple[float, int, dict[str, float]]:
         pool.check()
         time.sleep(0.001)
     now, done = time.monotonic(), pool.stats().ok
-    nodes = [link.ask("sample")["cpu_s"] for link in setup.cluster.agents().values()]
-    proxy = setup.cluster._toxiproxy.stats(stream=False, one_shot=True)
+    nodes = [pod.link.ask("sample")["cpu_s"] for pod in setup.cluster.pods.values()]
+    proxy = setup.cluster.clients.toxiproxy.stats(stream=False, one_shot=True)
     return now, done, {
         "our clients": sum(map(_cpu_s, pool.pids)),
         "databases": sum(nodes),
