@@ -12,15 +12,26 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chaos.errors import AftershockError, FaultError
-from chaos.faults.base import CONFIRMED, Fault, Probe, Scene
+from chaos.faults.base import (
+    CONFIRMED,
+    INCONCLUSIVE,
+    MISMATCH,
+    Fault,
+    Probe,
+    Scene,
+    Undoable,
+)
 from chaos.registry import FAULTS
 from chaos.runtime.cluster import RunningCluster
 from chaos.systems.base import Step
 
-PREPARE_S = 0.1
+PREPARE_NS = 100_000_000
+HEAL_WAITS_S = (0.0, 0.5, 2.0)  # before each try to heal
+HEAL_DEADLINE_S = 60.0  # for all faults together
 TOO_LATE = "the run ended before its time"
 
 
@@ -29,6 +40,14 @@ class Journal(Protocol):
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Add one event."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a fault by the time it is healed."""
+
+    why: str = ""  # the probe's words, or why it was not injected
+    preparing: str = ""  # why measuring the end could not begin
 
 
 class Nemesis:
@@ -56,6 +75,7 @@ class Nemesis:
         self._zones = client_zones
         self._steps = steps
         self._abort = threading.Event()
+        self._heal_by: float | None = None
         self._t0_ns = 0
         self._threads: list[threading.Thread] = []
         self._active: dict[str, str] = {}
@@ -97,11 +117,18 @@ class Nemesis:
             self._threads.append(thread)
             thread.start()
 
-    def heal(self) -> None:
-        """Heal what is still active, inject nothing more, and wait until that is done."""
+    def heal(self, deadline_s: float = HEAL_DEADLINE_S) -> list[str]:
+        """Heal what is still active, inject nothing more, and wait until that is done.
+
+        The ids of entries that had not ended by the deadline, which counts from the first call;
+        the journal shows them as open.
+        """
         self._abort.set()
+        if self._heal_by is None:
+            self._heal_by = time.monotonic() + deadline_s
         for thread in self._threads:
-            thread.join(60.0)
+            thread.join(max(0.0, self._heal_by - time.monotonic()))
+        return [thread.name for thread in self._threads if thread.is_alive()]
 
     def check(self) -> None:
         """The journal's error, if something that happened could not be written down."""
@@ -140,55 +167,83 @@ class Nemesis:
 
     def _run_fault(self, k: int, entry: Any) -> None:
         id = f"f{k}"
-        fault = self._make(k, entry)
-        scene = self._scene(k)
         note = functools.partial(self._note, id)
-        touched = False
+        seen = _Seen()
+        heal: Callable[[], None] | None = None
         try:
-            if not self._until(entry.at_ns - int(PREPARE_S * 1e9)):
+            fault, scene = self._make(k, entry), self._scene(k)
+            if not self._until(entry.at_ns - PREPARE_NS):
                 note("failed", outcome="failed", why=TOO_LATE)
                 return
             targets = fault.resolve(scene)
             fault.prepare(scene)
-            self._append(id, "inject", targets=targets)  # or else it is not injected
+            undo = fault.undo(scene) if isinstance(fault, Undoable) else []
+            self._append(id, "inject", targets=targets, undo=undo)  # or else it is not injected
             if not self._until(entry.at_ns):
                 note("cancelled", outcome="failed", why=TOO_LATE)
                 return
-            touched = True
+            heal = functools.partial(self._heal_fault, entry.name, fault, scene, seen)
             self._set_active(id, entry.name)
             inject_ns = self._now()
             fault.inject(scene)
             note("injected", inject_ns=inject_ns)
-            self._note_probe(note, fault.probe(scene))
+            self._probe(fault, scene, seen)
             if not fault.heals_itself:
-                self._until(entry.at_ns + entry.for_ns - int(PREPARE_S * 1e9))
-                fault.prepare_heal(scene)
+                self._until(entry.at_ns + entry.for_ns - PREPARE_NS)
+                self._prepare_heal(fault, scene, seen)
                 self._until(entry.at_ns + entry.for_ns)
         except Exception as error:  # whatever it is, it must be written down and healed
-            note("failed", outcome="failed", why=_said(error))
+            seen.why = _said(error)
+            note("failed", outcome="failed", why=seen.why)
         finally:
-            if touched:
-                self._heal_fault(fault, scene, note)
+            if heal is not None:
+                heal()
             self._set_active(id, None)
 
-    def _heal_fault(self, fault: Fault, scene: Scene, note: Callable[..., None]) -> None:
-        heal_ns = self._now()
+    def _probe(self, fault: Fault, scene: Scene, seen: _Seen) -> None:
+        """Measure the effect. A probe that breaks says nothing of the fault, which stays."""
         try:
-            note("heal", heal_ns=heal_ns)
-            if not fault.heals_itself:
-                fault.heal(scene)
-            probe = fault.probe_heal(scene)
-            if probe.outcome != CONFIRMED:
-                fault.heal(scene)  # once more: healing is idempotent, and may have been refused
+            probe = fault.probe(scene)
+        except Exception as error:
+            probe = Probe(outcome=INCONCLUSIVE, why=f"the probe broke: {_said(error)}")
+        seen.why = probe.why
+        self._note_probe(functools.partial(self._note, fault.id), probe)
+
+    def _prepare_heal(self, fault: Fault, scene: Scene, seen: _Seen) -> None:
+        """Begin measuring the end; a fault that cannot be measured is healed all the same."""
+        try:
+            fault.prepare_heal(scene)
+        except Exception as error:
+            seen.preparing = f"measuring the end could not begin: {_said(error)}"
+
+    def _heal_fault(self, name: str, fault: Fault, scene: Scene, seen: _Seen) -> None:
+        """Heal, and measure that it is gone; again when it is not, or when healing breaks."""
+        note = functools.partial(self._note, fault.id)
+        heal_ns = self._now()
+        note("heal", heal_ns=heal_ns)
+        columns: dict[str, Any] = {}
+        why = ""
+        for tries, wait_s in enumerate(HEAL_WAITS_S, 1):
+            time.sleep(wait_s)
+            if tries > 1:
+                self._set_active(fault.id, f"{name} (not healed, try {tries})")
+            try:
+                if tries > 1 or not fault.heals_itself:
+                    fault.heal(scene)
                 probe = fault.probe_heal(scene)
-            columns: dict[str, Any] = {"heal_outcome": probe.outcome}
+            except Exception as error:
+                columns, why = {"heal_outcome": "failed"}, _said(error)
+                continue
+            columns = {"heal_outcome": probe.outcome, "heal_measured": dict(probe.measured)}
+            why = probe.why
             if probe.at_ns is not None and probe.outcome == CONFIRMED:
                 columns["healed_ns"] = max(heal_ns, probe.at_ns - self._t0_ns)
-            if probe.why:
-                columns["why"] = f"heal: {probe.why}"
-            note("healed", **columns)
-        except Exception as error:
-            note("healed", heal_outcome="failed", why=f"heal: {_said(error)}")
+            if probe.outcome != MISMATCH:  # doing it again would not tell more
+                break
+        said = [seen.why, *(f"heal: {text}" for text in (why, seen.preparing) if text)]
+        if words := "; ".join(filter(None, said)):
+            columns["why"] = words
+        note("healed", tries=tries, **columns)
 
     def _note_probe(self, note: Callable[..., None], probe: Probe) -> None:
         note(

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from chaos.runtime.cluster import OBSERVER, RunningCluster
 from chaos.runtime.toxiproxy import Link
@@ -74,6 +74,22 @@ class Fault(Protocol):
 
     def probe_heal(self, scene: Scene) -> Probe:
         """Measure that it is gone."""
+
+
+@runtime_checkable
+class Undoable(Protocol):
+    """A fault that changes what no agent undoes by itself when the controller dies: the engine's
+    settings of a container, a stopped container, Toxiproxy's toxics.
+
+    Any other process can undo it later from the journal alone (chaos/healing).
+    """
+
+    def undo(self, scene: Scene) -> list[dict[str, Any]]:
+        """What undoes it, as plain JSON: [{"do": "start", "node": "n1"}, …].
+
+        Called after `resolve` and `prepare`, before `inject`, while everything is still as it was;
+        the items are on disk before anything is injected. chaos/healing/undo.py has the words.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,14 @@ Each event has "id" (f1, f2, …), "event", "t_ns", and whatever columns of FAUL
 later events override earlier ones. The events:
 
     planned    in the schedule: fault, asked, scheduled_ns, heal_scheduled_ns
-    inject     about to be injected, into these targets: a crash from here on leaves it to be healed
+    inject     about to be injected, into these targets: a crash from here on leaves it to be
+               healed. `undo`: what another process must do for that, see chaos/healing/undo.py;
+               [] when the agents and the kernel see to it
     injected   the injecting call returned
     probed     outcome, requested, measured, effect_ns, why
-    heal · healed · heal-probed     the same for its end: healed_ns, heal_outcome
+    heal · healed · heal-probed     the same for its end: healed_ns, heal_outcome, heal_measured;
+               `tries`: how often it was healed; `by`: who, when it was not the run itself;
+               `removed`: true when its containers are gone, and it with them
     step · step-done                an operator's step
     failed     it could not be done: why
     cancelled  "inject" was written, but nothing was injected: why
@@ -59,6 +63,8 @@ class Journal:
             raise RecordError(f"expected an id and one of {', '.join(EVENTS)}, got {event!r}")
         line = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         with self._lock:
+            if self._file.closed:
+                raise RecordError(f"cannot write {self.path}: the run has ended")
             try:
                 if self._file.write(line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -120,7 +126,7 @@ def open_faults(path: Path) -> list[dict[str, Any]]:
     """Faults that were, or may have been, injected and not yet healed: each one's events, merged.
 
     An "inject" without an answer counts: it may have been done. "cancelled" says that it was not.
-    A "healed" that the probe did not confirm does not count.
+    A "healed" that the probe did not confirm does not count, unless its containers are gone.
     """
     found: dict[str, dict[str, Any]] = {}
     planned: dict[str, dict[str, Any]] = {}
@@ -131,8 +137,8 @@ def open_faults(path: Path) -> list[dict[str, Any]]:
             found[event["id"]] = planned.get(event["id"], {}) | event
         elif event["id"] in found:
             found[event["id"]] |= event
-        proven = (
-            event["event"] == "healed" and event.get("heal_outcome", "confirmed") == "confirmed"
+        proven = event["event"] == "healed" and (
+            event.get("removed") is True or event.get("heal_outcome", "confirmed") == "confirmed"
         )
         if proven or event["event"] == "cancelled":
             found.pop(event["id"], None)
