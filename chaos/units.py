@@ -40,6 +40,7 @@ _LIMIT = 2**62  # fits a signed 64-bit column with room to add two of them
 DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(ns|us|µs|μs|ms|s|m|h)$"
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 RATE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?/(s|m|h)$"
+PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)? ?%$"
 
 
 class UnitError(SpecError, ValueError):
@@ -117,6 +118,21 @@ def format_rate(per_s: float) -> str:
     raise AssertionError("the loop returns for the last unit")
 
 
+def parse_percent(text: object) -> float:
+    """`"50%"` → 0.5, a share of 0–1. UnitError for anything else."""
+    number, unit = _split(text, "a share", ("50%", "0.5%"), "%")
+    if unit != "%":
+        raise _wrong_unit(text, number, unit, "a share", ("%",))
+    if number > 100:
+        raise UnitError(f"expected at most 100%, got {shown(text)}")
+    return float(number / 100)
+
+
+def format_percent(share: float) -> str:
+    """0.5 → `"50%"`."""
+    return f"{share * 100:.9f}".rstrip("0").rstrip(".") + "%"
+
+
 def shown(value: object) -> str:
     """A value as an error message shows it: short, on one line, with no control characters."""
     if value is None:
@@ -184,6 +200,8 @@ _ALIASES = {
     "rps": "/s",
     "ops": "/s",
     "hz": "/s",
+    "percent": "%",
+    "pct": "%",
 }
 
 

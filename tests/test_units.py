@@ -26,6 +26,8 @@ GOOD = [
     (units.parse_size_bytes, "1.5kB", 1500),
     (units.parse_rate_per_s, "200/s", 200.0),
     (units.parse_rate_per_s, "30/m", 0.5),
+    (units.parse_percent, "50%", 0.5),
+    (units.parse_percent, "0.1 %", 0.001),
 ]
 
 
@@ -83,6 +85,12 @@ BAD = [
         "expected a rate with its unit, such as 200/s or 30/m, got `5`\n→ write 5/s",
     ),
     (units.parse_rate_per_s, "0/s", "expected a rate above zero, got `0/s`"),
+    (
+        units.parse_percent,
+        50,
+        "expected a share with its unit, such as 50% or 0.5%, got `50`\n→ write 50%",
+    ),
+    (units.parse_percent, "101%", "expected at most 100%, got `101%`"),
 ]
 
 
@@ -116,9 +124,19 @@ def test_a_rate_survives_being_written(per_s: float) -> None:
     assert re.match(units.RATE_PATTERN, text)
 
 
+@given(st.integers(min_value=0, max_value=10_000))
+def test_a_share_survives_being_written(basis_points: int) -> None:
+    text = units.format_percent(basis_points / 10_000)
+    assert units.parse_percent(text) == pytest.approx(basis_points / 10_000)
+    assert re.match(units.PERCENT_PATTERN, text)
+
+
 @given(st.one_of(st.text(), st.from_regex(r"[0-9.]{1,20}[a-zA-Z/]{0,3}"), st.integers(), st.none()))
 def test_anything_else_is_a_unit_error(text: object) -> None:
-    for parse in (units.parse_duration_ns, units.parse_size_bytes, units.parse_rate_per_s):
+    for parse in (
+        units.parse_duration_ns, units.parse_size_bytes, units.parse_rate_per_s,
+        units.parse_percent,
+    ):  # fmt: skip
         with contextlib.suppress(UnitError):
             assert parse(text) >= 0
 

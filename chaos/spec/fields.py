@@ -141,6 +141,12 @@ RatePerS = Annotated[
     PlainSerializer(units.format_rate, return_type=str, when_used="json"),
     _text_schema(units.RATE_PATTERN, "200/s", "30/m"),
 ]
+Share = Annotated[
+    float,
+    PlainValidator(units.parse_percent),
+    PlainSerializer(units.format_percent, return_type=str, when_used="json"),
+    _text_schema(units.PERCENT_PATTERN, "50%", "0.5%"),
+]
 TargetField = Annotated[
     Target,
     PlainValidator(Target.parse),
