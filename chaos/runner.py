@@ -102,12 +102,14 @@ def run(order: Order, watch: Watch) -> Path:
     """
     experiment = order.loaded.experiment
     system = SYSTEMS.get(order.loaded.topology.system)
-    writer = RunWriter.create(order.out, experiment.name, order.seed, _meta(order, system))
+    run_id = secrets.token_hex(4)
+    meta = _meta(order, system) | {"run_id": run_id}
+    writer = RunWriter.create(order.out, experiment.name, order.seed, meta)
     stage = _Stage(order=order, system=system, writer=writer, watch=watch)
     with _ending(stage), contextlib.ExitStack() as undo:
         # 1. The databases, in pods, formed into a cluster.
         stage.enter("up")
-        cluster = _cluster(order, system)
+        cluster = _cluster(order, system, run_id, writer.path)
         undo.callback(_take_down, stage, cluster)
         cluster.up(watch.say)
         _note_nodes(stage, cluster)
@@ -130,6 +132,7 @@ def run(order: Order, watch: Watch) -> Path:
         nemesis.plan()
         # 4. The clock: t = 0, from which everything is counted.
         stage.t0_ns = time.monotonic_ns() + LEAD_NS
+        writer.update(t0_monotonic_ns=stage.t0_ns)
         undo.callback(sampler.stop)
         sampler.start(stage.t0_ns)
         # 5. Safety phase: clients work while faults come and go.
@@ -210,15 +213,16 @@ def _meta(order: Order, system: System) -> dict[str, Any]:
     }
 
 
-def _cluster(order: Order, system: System) -> RunningCluster:
+def _cluster(order: Order, system: System, run_id: str, record: Path) -> RunningCluster:
     return RunningCluster(
         order.client,
         Plan(
-            run_id=secrets.token_hex(4),
+            run_id=run_id,
             topology=order.loaded.topology,
             system=system,
             images=order.images,
             owner=owner(),
+            record=str(record.resolve()),
         ),
     )
 

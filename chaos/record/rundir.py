@@ -52,6 +52,8 @@ RUN_DEFAULTS: dict[str, Any] = {
     "skipped": 0,  # operations of a fixed rate that clients left out because they were late
     "segments": [],  # files in segments/ that the workers of this run write
     "cut_ns": None,  # nothing invoked at or after this time is known; None: the whole run is
+    "run_id": "",  # the label aftershock.run of the run's containers, networks and volumes
+    "t0_monotonic_ns": 0,  # t = 0 on the controller's monotonic clock; 0: not reached
     "controller": {},  # {pid, started, boot} of the process that runs it
 }
 STATES = ("running", "done", "interrupted", "failed")

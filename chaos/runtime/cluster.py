@@ -18,6 +18,7 @@ from chaos.errors import AftershockError, ClusterError
 from chaos.runtime.clients import ClientsPod
 from chaos.runtime.docker import (
     LABEL_OWNER,
+    LABEL_RECORD,
     LABEL_RUN,
     LABEL_TOPOLOGY,
     create_network,
@@ -44,6 +45,7 @@ class Plan:
     system: System
     images: Mapping[str, str]  # image folder → reference; has "agent" and "toxiproxy"
     owner: str
+    record: str = ""  # the run directory; "" when there is none
 
 
 class RunningCluster:
@@ -56,6 +58,7 @@ class RunningCluster:
             LABEL_RUN: plan.run_id,
             LABEL_TOPOLOGY: plan.topology.name,
             LABEL_OWNER: plan.owner,
+            LABEL_RECORD: plan.record,
         }
         self._prefix = f"aftershock-{plan.run_id}"
         self._network: Any = None

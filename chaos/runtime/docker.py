@@ -32,6 +32,7 @@ from chaos.record.liveness import started
 LABEL_RUN = "aftershock.run"
 LABEL_TOPOLOGY = "aftershock.topology"
 LABEL_OWNER = "aftershock.owner"
+LABEL_RECORD = "aftershock.record"  # the run directory, as the controller's host names it
 LABEL_NODE = "aftershock.node"
 LABEL_ZONE = "aftershock.zone"
 LABEL_PART = "aftershock.part"  # agent | database | toxiproxy
