@@ -50,6 +50,10 @@ class _OnLinks:
             answered = [r.ms for r in reactions if r.kind == "answered"]
             self._before[link] = statistics.median(answered) if answered else None
 
+    def undo(self, scene: Scene) -> list[dict[str, Any]]:
+        """Toxiproxy keeps what it was told, whoever dies."""
+        return [{"do": "toxics"}]
+
     def prepare_heal(self, scene: Scene) -> None:
         """Nothing to begin."""
 

@@ -53,6 +53,10 @@ class OnNodes:
         self.effect_ns = max(a["t_ns"] for a in answers.values())
         return answers
 
+    def starting(self) -> list[dict[str, Any]]:
+        """As `undo` for faults that leave databases stopped: start those of the nodes."""
+        return [{"do": "start", "node": node} for node in self.nodes]
+
     def keep_down(self, scene: Scene) -> None:
         """The nodes stay down, whoever would start them, until `release`."""
         for node in self.nodes:

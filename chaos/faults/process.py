@@ -20,6 +20,10 @@ from chaos.faults.nodes import OnNodes
 class Kill(OnNodes):
     """SIGKILL to every process of the node; the node starts again when the fault ends."""
 
+    def undo(self, scene: Scene) -> list[dict[str, Any]]:
+        """Start them again."""
+        return self.starting()
+
     def inject(self, scene: Scene) -> None:
         """Kill, on all nodes at once."""
         self.keep_down(scene)
@@ -88,6 +92,10 @@ class Restart(OnNodes):
     def __init__(self, id: str, entry: Any) -> None:
         super().__init__(id, entry)
         self._before: dict[str, set[int]] = {}
+
+    def undo(self, scene: Scene) -> list[dict[str, Any]]:
+        """Start what did not start again."""
+        return self.starting()
 
     def inject(self, scene: Scene) -> None:
         """Restart the node's containers, on all nodes at once."""
