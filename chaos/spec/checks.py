@@ -217,7 +217,7 @@ def check_experiment(experiment: Experiment, topology: Topology) -> Iterator[Com
                 f"{format_duration(experiment.duration_ns)}",
                 fix=f"write `duration: {end}` or more, or end it earlier",
             )
-        yield from _entry(entry, path, topology, system)
+        yield from check_entry(entry, path, topology, system)
 
 
 def _workload(experiment: Experiment, system: System) -> Iterator[Complaint]:
@@ -243,7 +243,9 @@ def _workload(experiment: Experiment, system: System) -> Iterator[Complaint]:
             yield unknown(f"operation of `{name}`", operation, operations, path, key=True)
 
 
-def _entry(entry: object, path: Path, topology: Topology, system: System) -> Iterator[Complaint]:
+def check_entry(
+    entry: object, path: Path, topology: Topology, system: System
+) -> Iterator[Complaint]:
     """References of one entry of the schedule."""
     for name in ("target", "node", "nodes", "isolate"):
         target = getattr(entry, name, None)
@@ -258,8 +260,29 @@ def _entry(entry: object, path: Path, topology: Topology, system: System) -> Ite
     if zones != "all":
         for index, zone in enumerate(zones):
             yield from _client_zone(zone, (*path, "zones", index), topology)
+    yield from _disk(entry, path, topology)
     if isinstance(entry, PartitionEntry):
         yield from _partition(entry, path, topology, system)
+
+
+def _disk(entry: object, path: Path, topology: Topology) -> Iterator[Complaint]:
+    """Faults that need a disk of the node's own, of a kind that can have them."""
+    kinds: Sequence[str] = getattr(entry, "needs_disk", ())
+    if not kinds:
+        return
+    name = getattr(entry, "fault", "")
+    if topology.disk is None:
+        yield Complaint(
+            path=(*path, "fault"),
+            message=f"`{name}` needs disks of our own, and `{topology.name}` has no `disk:`",
+            fix="write `set: {disk.size: 256MB}`",
+        )
+    elif topology.disk.filesystem not in kinds:
+        yield Complaint(
+            path=(*path, "fault"),
+            message=f"`{name}` cannot be had with {topology.disk.filesystem}",
+            fix=f"write `set: {{disk.filesystem: {kinds[0]}}}`",
+        )
 
 
 def _partition(

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from chaos.spec.entries import Entry
 from chaos.spec.entries.base import SECOND_NS
-from chaos.spec.fields import ITEMS, DurationNs, Model, Name, Number, RatePerS, Setting, Text, Whole
+from chaos.spec.fields import (
+    ITEMS,
+    DurationNs,
+    Model,
+    Name,
+    Number,
+    RatePerS,
+    Setting,
+    Share,
+    Text,
+    Whole,
+    Wrong,
+)
+from chaos.spec.random_schedule import RandomSchedule
 
 
 class WorkloadSpec(Model):
@@ -37,6 +50,39 @@ class Expect(Model):
     """Anomalies that must be among those found."""
 
 
+Positive = Annotated[DurationNs, Field(gt=0)]
+
+
+class AbortWhen(Model):
+    """A condition that ends the faults early; one of `error_rate`, `no_quorum`, `no_primary`."""
+
+    error_rate: Annotated[Share, Field(gt=0)] | None = None
+    """This share of operations, or more, ended as `of` says, over the last `window`."""
+    window_ns: Annotated[DurationNs, Field(alias="window", ge=SECOND_NS)] = 5 * SECOND_NS
+    """With error_rate: over how long; at least 1s."""
+    of: Literal["both", "fail", "info"] = "both"
+    """With error_rate: which operations count as errors."""
+    no_quorum_ns: Annotated[Positive | None, Field(alias="no_quorum")] = None
+    """For this long fewer than a majority of the nodes say which role they have."""
+    no_primary_ns: Annotated[Positive | None, Field(alias="no_primary")] = None
+    """For this long no node claims to be primary."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> AbortWhen:
+        keys = ("error_rate", "no_quorum_ns", "no_primary_ns")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise Wrong(
+                "expected one of `error_rate:`, `no_quorum:` or `no_primary:`, got "
+                f"{len(given) or 'none'}",
+                "write another list item for another condition",
+            )
+        usual = [type(self).model_fields[key].default for key in ("window_ns", "of")]
+        if self.error_rate is None and [self.window_ns, self.of] != usual:
+            raise Wrong("`window:` and `of:` belong to `error_rate:`", "leave them out")
+        return self
+
+
 class Experiment(Model):
     """An experiment file."""
 
@@ -60,5 +106,11 @@ class Experiment(Model):
     """Every random choice of the run follows from it."""
     schedule: Annotated[tuple[Entry, ...], ITEMS] = ()
     """What goes wrong, and what operators do, in time."""
+    random: RandomSchedule | None = None
+    """Faults drawn from a seed, beside those of the schedule."""
+    abort_when: Annotated[tuple[AbortWhen, ...], ITEMS] = ()
+    """When to inject no more and to heal everything; the run goes on to its final reads."""
+    when_unavailable: Literal["refuse", "skip"] = "refuse"
+    """What to do with a fault that this host cannot inject: refuse the run, or leave it out."""
     expect: Expect | None = None
     """What a test of this experiment asserts."""

@@ -5,19 +5,24 @@ Everything a file refers to is read and checked here, before anything is started
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaos import paths
 from chaos.errors import SpecError
+from chaos.record import rundir
 from chaos.registry import did_you_mean
 from chaos.spec.checks import Complaint, check_experiment, check_topology
+from chaos.spec.drawing import expanded
 from chaos.spec.experiment import Experiment
 from chaos.spec.load import Document, Value, parse_document, read_document
 from chaos.spec.messages import at, read_as
 from chaos.spec.problems import OPTION, Finding, SpecProblems, finding_at
+from chaos.spec.random_checks import check_random
+from chaos.spec.random_schedule import RandomSchedule
 from chaos.spec.story import Story
 from chaos.spec.topology import Topology
 from chaos.units import shown
@@ -40,6 +45,8 @@ class LoadedExperiment:
     topology: Topology
     path: Path
     notes: tuple[Finding, ...]
+    root: Value | None = None  # its text, for the places of errors found later
+    drawn_from: RandomSchedule | None = None  # what its schedule was drawn from, if it was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +97,44 @@ def load_topology(reference: str | Path, sets: Sequence[str] = ()) -> LoadedTopo
 def load_experiment(reference: str | Path, sets: Sequence[str] = ()) -> LoadedExperiment:
     """Read an experiment by shipped name or path, and its topology; check them together.
 
+    A run directory is read as the experiment that was run there: its schedule as it was drawn.
     `sets` are `path=value` overrides into the experiment, or, with `topology.` in front, into the
     topology (after those of the experiment's own `set:`). SpecError as for `load_topology`.
     """
     path = find("experiment", paths.experiments(), reference)
+    if (path / rundir.RUN_JSON).is_file():
+        return _recorded(path, sets)
     return _experiment(read_document(path), path, sets)
+
+
+def _recorded(path: Path, sets: Sequence[str]) -> LoadedExperiment:
+    """What a run directory says of itself: the schedule as it was drawn, with the run's seed."""
+    meta = rundir.read_run_json(path)
+    label = str(path / rundir.RUN_JSON)
+    experiment = {**meta["experiment"], "seed": meta["seed"]}
+    # JSON is YAML; characters beyond ASCII stay as they are, for YAML knows no surrogate pairs.
+    documents = [
+        parse_document(json.dumps(part, ensure_ascii=False), f"{label} ({name})")
+        for name, part in (("experiment", experiment), ("topology", meta["topology"]))
+    ]
+    return _experiment(documents[0], path, sets, documents[1])
+
+
+def drawn(loaded: LoadedExperiment, seed: int) -> LoadedExperiment:
+    """The experiment with its `random:` drawn from `seed`, checked like a hand-written schedule.
+
+    SpecError if what was drawn cannot be run; an experiment without `random:` as it is.
+    """
+    if loaded.experiment.random is None:
+        return loaded
+    experiment = expanded(loaded.experiment, seed)
+    complaints = [
+        replace(complaint, path=("random",), key=True)
+        for complaint in check_experiment(experiment, loaded.topology)
+    ]
+    if loaded.root is not None:
+        _raise(_at_places(loaded.root, complaints))
+    return replace(loaded, experiment=experiment, drawn_from=loaded.experiment.random)
 
 
 def load_story(reference: str | Path) -> LoadedStory:
@@ -127,7 +167,10 @@ def _check_story(story: Story) -> Iterator[Complaint]:
             yield Complaint(path=("beats", index, "at"), message=message)
 
 
-def _experiment(document: Document, path: Path, sets: Sequence[str]) -> LoadedExperiment:
+def _experiment(
+    document: Document, path: Path, sets: Sequence[str], beside: Document | None = None
+) -> LoadedExperiment:
+    """`beside`: the topology, where it is not to be looked up by its name."""
     changes = [_split_set(text) for text in sets]
     into_topology = [c for c in changes if c[0][:1] == ["topology"] and len(c[0]) > 1]
     for change in changes:
@@ -135,20 +178,23 @@ def _experiment(document: Document, path: Path, sets: Sequence[str]) -> LoadedEx
             override(document.root, change)
     experiment = read_as(Experiment, document)
     root = document.root
-    source = _referred(
-        root, ("topology",), "topology", paths.topologies(), experiment.topology, path
+    source = beside or read_document(
+        _referred(root, ("topology",), "topology", paths.topologies(), experiment.topology, path)
     )
-    drawn = read_document(source)
     own = root.child("set")
     if own is not None and isinstance(own.data, dict):
         for dotted, value in own.data.items():
-            override(drawn.root, (dotted.split("."), value))
+            override(source.root, (dotted.split("."), value))
     for steps, value in into_topology:
-        override(drawn.root, (steps[1:], value))
-    topology, notes = _topology(drawn)
-    found = _at_places(root, check_experiment(experiment, topology))
-    _raise(found)
-    return LoadedExperiment(experiment=experiment, topology=topology, path=path, notes=notes)
+        override(source.root, (steps[1:], value))
+    topology, notes = _topology(source)
+    complaints = [*check_experiment(experiment, topology), *check_random(experiment, topology)]
+    _raise(_at_places(root, complaints))
+    loaded = LoadedExperiment(
+        experiment=experiment, topology=topology, path=path, notes=notes, root=root
+    )
+    drawn(loaded, experiment.seed)
+    return loaded
 
 
 def _topology(document: Document) -> tuple[Topology, tuple[Finding, ...]]:

@@ -11,7 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from chaos.spec.entries import FAULT_ENTRIES
 from chaos.spec.experiment import Experiment
+from chaos.spec.random_schedule import MixEntry
 from chaos.spec.story import Story
 from chaos.spec.topology import Topology
 
@@ -25,7 +27,33 @@ MODELS: dict[str, type[BaseModel]] = {
 def schema(kind: str) -> dict[str, Any]:
     """The draft-7 schema of a `topology`, `experiment` or `story`."""
     own: dict[str, Any] = draft7(MODELS[kind].model_json_schema(by_alias=True, mode="validation"))
+    if (definitions := own.get("definitions", {})) and MixEntry.__name__ in definitions:
+        _spread_mix(definitions)
     return {"$schema": "http://json-schema.org/draft-07/schema#", **own}
+
+
+def _spread_mix(definitions: dict[str, Any]) -> None:
+    """An entry of a mix as it is written: the keys of its fault, its weight and its lengths.
+
+    The model holds the fault as a part of its own; a file has all keys on one level.
+    """
+    own = definitions[MixEntry.__name__]["properties"]
+    options = []
+    for model in FAULT_ENTRIES.values():
+        fault = definitions[model.__name__]
+        keys = {name: part for name, part in fault["properties"].items() if name != "at"}
+        lengths = {"for": own["for"]} if "for" in keys else {}
+        options.append(
+            {
+                **fault,
+                "properties": {**keys, **lengths, "weight": own["weight"]},
+                "required": [name for name in fault["required"] if name not in ("at", "for")],
+            }
+        )
+    definitions[MixEntry.__name__] = {
+        "description": definitions[MixEntry.__name__]["description"],
+        "anyOf": options,
+    }
 
 
 def write_schemas(folder: Path) -> list[Path]:

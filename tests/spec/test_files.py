@@ -134,7 +134,8 @@ def test_overrides_reach_the_experiment_and_its_topology(experiment: Write) -> N
 
 BAD_SETS = {
     "sed=7": "--set sed=7: unknown key `sed`; expected one of name, about, topology, set, workload,"
-    " client, duration, settle, seed, schedule, expect\n→ did you mean `seed`?",
+    " client, duration, settle, seed, schedule, random, abort_when, when_unavailable,"
+    " expect\n→ did you mean `seed`?",
     "seed=x": "--set seed=x: expected a whole number, got `x`",
     "workload.rate=5": "--set workload.rate=5: expected a rate with its unit, such as 200/s or "
     "30/m, got `5`\n→ write 5/s",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -30,7 +30,14 @@ class ScheduleEntry(Model):
         return self.resolved()
 
 
-class Lasting(ScheduleEntry):
+class FaultEntry(ScheduleEntry):
+    """What every fault of a schedule has."""
+
+    when_unavailable: Literal["refuse", "skip"] | None = None
+    """What to do where the host cannot do this; left out, what the experiment says."""
+
+
+class Lasting(FaultEntry):
     """An entry with a duration."""
 
     for_ns: Annotated[DurationNs, Field(alias="for", gt=0)]
@@ -47,7 +54,7 @@ class Lasting(ScheduleEntry):
         return value
 
 
-class Instant(ScheduleEntry):
+class Instant(FaultEntry):
     """An entry that is over when it is done."""
 
     @property

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos.spec.entries.base import Instant
+from chaos.spec.entries.base import ScheduleEntry
 from chaos.spec.fields import TargetField, Text
 
 
-class StepEntry(Instant):
+class StepEntry(ScheduleEntry):
     """What a person on call does, such as promoting a replica."""
 
     is_step: ClassVar[bool] = True
@@ -17,3 +17,8 @@ class StepEntry(Instant):
     """A step the system knows, such as promote."""
     node: TargetField
     """The node it is done to."""
+
+    @property
+    def for_ns(self) -> None:
+        """It is over when it is done."""
+        return
