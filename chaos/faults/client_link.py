@@ -176,12 +176,12 @@ class ClientDown(_OnLinks):
 
     def inject(self, scene: Scene) -> None:
         """Disable the proxies."""
-        scene.cluster.links.set_up(self._links, False)
+        scene.cluster.links.take_down(self._links, self.id)
         self._changed_ns = time.monotonic_ns()
 
     def heal(self, scene: Scene) -> None:
         """Enable them again."""
-        scene.cluster.links.set_up(self._links, True)
+        scene.cluster.links.bring_up(self._links, self.id)
 
     def probe(self, scene: Scene) -> Probe:
         """Every connection is refused."""
