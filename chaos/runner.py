@@ -17,6 +17,7 @@ import docker
 
 import chaos
 from chaos.errors import AftershockError, EngineError, Interrupted, RecordError
+from chaos.healing.watchdog import watching
 from chaos.load.plan import LoadPlan
 from chaos.load.pool import LoadPool, LoadStats
 from chaos.nemesis import Nemesis
@@ -107,7 +108,8 @@ def run(order: Order, watch: Watch) -> Path:
     writer = RunWriter.create(order.out, experiment.name, order.seed, meta)
     stage = _Stage(order=order, system=system, writer=writer, watch=watch)
     with _ending(stage), contextlib.ExitStack() as undo:
-        # 1. The databases, in pods, formed into a cluster.
+        # 1. The databases, in pods, formed into a cluster; watched from before the first.
+        undo.enter_context(watching(writer.path))
         stage.enter("up")
         cluster = _cluster(order, system, run_id, writer.path)
         undo.callback(_take_down, stage, cluster)

@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from chaos.runtime.cluster import OBSERVER, RunningCluster
 from chaos.runtime.toxiproxy import Link
+from chaos.systems.base import Address
 
 CONFIRMED = "confirmed"
 MISMATCH = "mismatch"
@@ -113,6 +114,11 @@ def own_link(node: str) -> Link:
 def react(scene: Scene, link: Link, within_s: float = REACTION_S) -> Reaction:
     """Connect through `link`, send what a live server answers at once, see what comes back."""
     address = scene.cluster.address(link.node, link.port, link.zone)
+    return request(address, scene.cluster.knock(link.port), within_s)
+
+
+def request(address: Address, knock: bytes, within_s: float = REACTION_S) -> Reaction:
+    """The same to an address."""
     start = time.monotonic_ns()
 
     def done(kind: str) -> Reaction:
@@ -121,7 +127,7 @@ def react(scene: Scene, link: Link, within_s: float = REACTION_S) -> Reaction:
 
     try:
         with socket.create_connection(address, timeout=within_s) as line:
-            line.sendall(scene.cluster.knock(link.port))
+            line.sendall(knock)
             line.settimeout(max(0.001, within_s - (time.monotonic_ns() - start) / 1e9))
             return done("answered" if line.recv(64) else "closed")
     except TimeoutError:

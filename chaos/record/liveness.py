@@ -22,6 +22,11 @@ def alive(process: dict[str, Any]) -> bool:
     return since is not None and since == process.get("started")
 
 
+def same_boot(process: dict[str, Any]) -> bool:
+    """Whether this host has been up since `this_process`: then its monotonic clock still counts."""
+    return bool(process.get("boot")) and process.get("boot") == _boot()
+
+
 def started(pid: int) -> int | None:
     """Clock ticks from the host's start to the process's; None: no such process, or a zombie."""
     try:
