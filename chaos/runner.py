@@ -121,15 +121,7 @@ def run(order: Order, watch: Watch) -> Path:
         pool.wait_ready(CONNECT_DEADLINE_S)
         # 3. The faults, planned and written down before the first is injected.
         sampler = Sampler(cluster, system, writer)
-        nemesis = Nemesis(
-            entries=experiment.schedule,
-            cluster=cluster,
-            journal=writer.journal,
-            seed=order.seed,
-            roles=sampler.roles,
-            client_zones=list(order.loaded.topology.clients),
-            steps=system.steps if isinstance(system, HasOperators) else {},
-        )
+        nemesis = _nemesis(stage, cluster, sampler)
         undo.callback(_heal_all, stage, nemesis)
         nemesis.plan()
         # 4. The clock: t = 0, from which everything is counted.
@@ -226,6 +218,19 @@ def _cluster(order: Order, system: System, run_id: str, record: Path) -> Running
             owner=owner(),
             record=str(record.resolve()),
         ),
+    )
+
+
+def _nemesis(stage: _Stage, cluster: RunningCluster, sampler: Sampler) -> Nemesis:
+    loaded, system = stage.order.loaded, stage.system
+    return Nemesis(
+        entries=loaded.experiment.schedule,
+        cluster=cluster,
+        journal=stage.writer.journal,
+        seed=stage.order.seed,
+        roles=sampler.roles,
+        client_zones=list(loaded.topology.clients),
+        steps=system.steps if isinstance(system, HasOperators) else {},
     )
 
 
