@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.attribution import attribute, fault_titles
+from analysis.attribution import attribute
 from analysis.availability import measure
 from analysis.checkers import CHECKERS
 from analysis.checkers.base import CheckResult, Context, Verdict, run_checker
 from analysis.cost.model import price
+from analysis.doubts import doubts
 from analysis.history import FAIL, INFO, OK, History, read_history
 from analysis.primaries import two_at_once
 from chaos.errors import EXIT_INVALID, EXIT_UNKNOWN, EXIT_VALID
@@ -29,7 +30,6 @@ _EXIT = {
     Verdict.UNKNOWN: EXIT_UNKNOWN,
 }
 _NEVER = np.iinfo(np.int64).max
-_NO_EFFECT = ("mismatch", "failed")
 
 
 def judge(
@@ -126,8 +126,8 @@ def _part(
 def _summary(
     run: RunData, verdict: Verdict, checks: Sequence[CheckResult], primaries: Mapping[str, Any]
 ) -> str:
-    """What was wrong with the run itself, then the verdict, then what else is needed to judge."""
-    parts = [*_without_effect(run), *(_capital(note) for note in run.notes)]
+    """Faults that were not what they should be, what was wrong with the run, then the verdict."""
+    parts = [*doubts(run), *(_capital(note) for note in run.notes)]
     if not checks:
         parts.append("Unknown: no property was checked, for this workload promises none we know")
     for check in sorted(checks, key=lambda c: c.verdict is not verdict):
@@ -138,30 +138,7 @@ def _summary(
         nodes = sorted({node for window in primaries["windows"] for node in window["nodes"]})
         lasted = f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
         parts.append(f"{' and '.join(nodes)} claimed to be primary at once for {lasted}")
-    parts += _not_healed(run)
     return ". ".join(parts) + "."
-
-
-def _without_effect(run: RunData) -> list[str]:
-    sentences = []
-    for row in run.faults.to_pylist():
-        if row["outcome"] in _NO_EFFECT:
-            verb = "did not take effect" if row["kind"] == "fault" else "was not done"
-            why = f": {row['why']}" if row["why"] else ""
-            sentences.append(f"{row['id']} ({row['fault']}) {verb}{why}".rstrip("."))
-    return sentences
-
-
-def _not_healed(run: RunData) -> list[str]:
-    titles = fault_titles(run)
-    return [
-        f"{titles[row['id']]} was not seen to heal"
-        for row in run.faults.to_pylist()
-        if row["kind"] == "fault"
-        and row["inject_ns"] is not None
-        and row["outcome"] != "failed"
-        and row["heal_outcome"] in ("mismatch", "pending")
-    ]
 
 
 def _capital(text: str) -> str:

@@ -41,7 +41,8 @@ def _faults_line(faults: Mapping[str, Any]) -> None:
     if not faults.get("injected"):
         out.print("  faults       none injected")
         return
-    odd = "".join(f", {faults[k]} {k}" for k in ("mismatch", "inconclusive") if faults.get(k))
+    words = ("mismatch", "inconclusive", "failed")
+    odd = "".join(f", {faults[k]} {k}" for k in words if faults.get(k))
     out.print(
         f"  faults       {faults['injected']} injected, {faults['confirmed']} confirmed"
         f"{odd}, {faults['healed']} healed"
@@ -86,8 +87,13 @@ def _cost_line(cost: Mapping[str, Any]) -> None:
 
 
 def full_report(run: RunData, results: Mapping[str, Any]) -> None:
-    """`aftershock show`: notes, each check's reasoning, each fault as measured, the summary."""
+    """`aftershock show`: faults without effect, notes, each check's reasoning, each fault as
+    measured, the summary."""
+    from analysis.doubts import doubts
+
     meta = run.meta
+    for doubt in doubts(run):
+        _fill(f"! {doubt}", "  ", "bold red")
     _line(f"{meta['name']}  seed {meta['seed']}  {meta['started_utc']}  {meta['state']}")
     for note in run.notes:
         _fill(f"note: {note}", "  ")
@@ -152,11 +158,12 @@ def comparison_report(comparison: Comparison) -> None:
         _fill(f"note: {note}", "  ")
 
 
-def _fill(text: str, indent: str) -> None:
+def _fill(text: str, indent: str, style: str = "") -> None:
     _line(
         textwrap.fill(
             text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        )
+        ),
+        style,
     )
 
 

@@ -8,12 +8,14 @@ import pandas as pd
 import streamlit as st
 
 from analysis.compare import row_of, usd
+from analysis.doubts import doubts
 from chaos.errors import AftershockError
 from chaos.record.reader import RunData
 from dashboard import clock, data, theme
 from dashboard.views import common
 
 ANOMALIES_SHOWN = 20
+DOUBTS_SHOWN = 10
 
 
 def show() -> None:
@@ -46,19 +48,22 @@ def _made(meta: dict[str, Any]) -> None:
 
 
 def _read(entry: data.Entry) -> RunData | None:
-    """The run's tables, and what is to be known about them first: cut short, still going on, ..."""
+    """The run's tables, and what is to be known first: faults that did not take effect or did not
+    end, a run cut short, one that still goes on."""
     try:
         run = data.run_of(entry)
     except AftershockError as error:
         common.explain(error)
         return None
+    for doubt in doubts(run)[:DOUBTS_SHOWN]:
+        st.error(theme.plain(doubt, 600), icon=":material/report:")
     for note in run.notes:
         st.warning(theme.plain(note[:1].upper() + note[1:], 600), icon=":material/content_cut:")
     return run
 
 
 def _verdict(entry: data.Entry) -> None:
-    """Faults that did not take effect, before anything else; then the verdict and the figures."""
+    """The verdict and the figures, after how many faults are in doubt."""
     if entry.summary is None or entry.summary.results is None:
         st.info("This run has not been judged yet.", icon=":material/gavel:")
         st.code(f"aftershock check {entry.path}", language="bash")

@@ -129,9 +129,15 @@ def test_a_run_that_kept_everything(tmp_path):
             "final read.",
         ),
         (
-            {"heal_outcome": "mismatch"},
-            "All 20 acknowledged",
-            "f1 (partition, confirmed) was not seen to heal.",
+            {"heal_outcome": "mismatch", "why": "heal: n2 still cut"},
+            "f1 (partition) was not seen to heal: n2 still cut. All 20 acknowledged",
+            "final read.",
+        ),
+        (
+            {"outcome": "mismatch", "heal_outcome": "failed", "why": "no cut; heal: no answer"},
+            "f1 (partition) did not take effect: no cut. f1 (partition) was not seen to heal: no "
+            "answer. All 20 acknowledged",
+            "final read.",
         ),
     ],
 )
