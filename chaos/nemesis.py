@@ -22,6 +22,7 @@ from chaos.faults.base import (
     MISMATCH,
     Fault,
     Probe,
+    Reviewed,
     Scene,
     Undoable,
 )
@@ -224,9 +225,9 @@ class Nemesis:
         columns: dict[str, Any] = {}
         why = ""
         for tries, wait_s in enumerate(HEAL_WAITS_S, 1):
-            time.sleep(wait_s)
             if tries > 1:
                 self._set_active(fault.id, f"{name} (not healed, try {tries})")
+            time.sleep(wait_s)
             try:
                 if tries > 1 or not fault.heals_itself:
                     fault.heal(scene)
@@ -240,10 +241,23 @@ class Nemesis:
                 columns["healed_ns"] = max(heal_ns, probe.at_ns - self._t0_ns)
             if probe.outcome != MISMATCH:  # doing it again would not tell more
                 break
+        self._review(fault, scene, seen)
         said = [seen.why, *(f"heal: {text}" for text in (why, seen.preparing) if text)]
         if words := "; ".join(filter(None, said)):
             columns["why"] = words
         note("healed", tries=tries, **columns)
+
+    def _review(self, fault: Fault, scene: Scene, seen: _Seen) -> None:
+        """Measure over its whole length what can only be judged so; else `probe` has the word."""
+        if not isinstance(fault, Reviewed):
+            return
+        try:
+            probe = fault.review(scene)
+        except Exception as error:
+            probe = Probe(outcome=INCONCLUSIVE, why=f"the review broke: {_said(error)}")
+        if probe is not None:
+            seen.why = probe.why
+            self._note_probe(functools.partial(self._note, fault.id), probe)
 
     def _note_probe(self, note: Callable[..., None], probe: Probe) -> None:
         note(

@@ -105,6 +105,44 @@ class NeedsTwoHeals(Honest):
         World.broken = World.heals < 2
 
 
+class ProbeBreaks(Honest):
+    """Takes effect, but looking at it fails."""
+
+    def probe(self, scene: Any) -> Probe:
+        raise OSError("no line")
+
+    def prepare_heal(self, scene: Any) -> None:
+        raise OSError("still no line")
+
+
+class HealBreaks(Honest):
+    """Healing raises twice, and then does it."""
+
+    def heal(self, scene: Any) -> None:
+        World.heals += 1
+        if World.heals < 3:
+            raise FaultError("the engine is busy")
+        World.broken = False
+
+
+class NeverHeals(Honest):
+    def heal(self, scene: Any) -> None:
+        World.heals += 1
+
+
+class HealHangs(Honest):
+    def heal(self, scene: Any) -> None:
+        time.sleep(5)
+
+
+class Undoable(Honest):
+    """Another process can undo it."""
+
+    def undo(self, scene: Any) -> list[dict[str, Any]]:
+        assert not World.broken
+        return [{"do": "start", "node": "n1"}]
+
+
 class Unavailable(Honest):
     def available(self, scene: Any) -> str:
         return "no kernel for it"
@@ -193,6 +231,82 @@ def test_healing_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     play(make(monkeypatch, NeedsTwoHeals, [entry(150, 50)], journal), 0.5)
     assert World.heals == 2
     assert journal.last("f1", "heal_outcome") == CONFIRMED
+
+
+def test_what_undoes_it_is_on_disk_before_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal()
+    play(make(monkeypatch, Undoable, [entry(150, 50)], journal), 0.4)
+    assert journal.events[1]["event"] == "inject"
+    assert journal.events[1]["undo"] == [{"do": "start", "node": "n1"}]
+    plain = Journal()
+    play(make(monkeypatch, Honest, [entry(150, 50)], plain), 0.4)
+    assert plain.events[1]["undo"] == []
+
+
+def test_a_probe_that_breaks_is_no_failed_injection(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal()
+    play(make(monkeypatch, ProbeBreaks, [entry(150, 300)], journal), 0.8)
+    assert journal.of("f1") == ["planned", "inject", "injected", "probed", "heal", "healed"]
+    assert journal.last("f1", "outcome") == "inconclusive"
+    assert journal.last("f1", "heal_ns") >= 400 * MS, "it lasted as long as it was to"
+    why = journal.last("f1", "why")
+    assert "the probe broke: OSError: no line; heal: measuring the end could not begin" in why
+    assert journal.last("f1", "heal_outcome") == CONFIRMED
+
+
+def test_healing_that_raises_is_tried_again_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nemesis_module, "HEAL_WAITS_S", (0.0, 0.3, 0.1))
+    journal = Journal()
+    nemesis = make(monkeypatch, HealBreaks, [entry(120, 50)], journal)
+    nemesis.plan()
+    nemesis.start(time.monotonic_ns())
+    time.sleep(0.35)
+    shown = nemesis.active()
+    nemesis.heal()
+    assert shown == ["f1 pause (not healed, try 2)"]
+    assert (World.heals, World.broken) == (3, False)
+    assert journal.last("f1", "tries") == 3
+    assert journal.last("f1", "heal_outcome") == CONFIRMED
+    assert nemesis.active() == []
+
+
+def test_what_never_heals_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nemesis_module, "HEAL_WAITS_S", (0.0, 0.0, 0.0))
+    journal = Journal()
+    play(make(monkeypatch, NeverHeals, [entry(120, 50)], journal), 0.4)
+    assert World.heals == 3
+    assert journal.last("f1", "heal_outcome") == MISMATCH
+
+
+def test_healing_all_is_bounded_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal()
+    nemesis = make(monkeypatch, HealHangs, [entry(120, 60_000)] * 3, journal)
+    nemesis.plan()
+    nemesis.start(time.monotonic_ns())
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert nemesis.heal(0.4) == ["f1", "f2", "f3"]
+    assert nemesis.heal() == ["f1", "f2", "f3"], "the deadline counts from the first call"
+    assert time.monotonic() - began < 1
+
+
+def test_many_at_once_heal_independently(monkeypatch: pytest.MonkeyPatch) -> None:
+    healed_at: list[float] = []
+
+    class One(Honest):
+        def heal(self, scene: Any) -> None:
+            healed_at.append(time.monotonic())
+            if self.id == "f1":
+                time.sleep(1.0)
+
+        def probe_heal(self, scene: Any) -> Probe:
+            return Probe(outcome=CONFIRMED)
+
+    journal = Journal()
+    play(make(monkeypatch, One, [entry(150, 300)] * 40, journal), 0.6)
+    assert all(journal.of(f"f{k}")[-1] == "healed" for k in range(1, 41))
+    assert len(healed_at) == 40
+    assert max(healed_at) - min(healed_at) < 0.5, "none waits for another"
 
 
 def test_an_aborted_run_heals_at_once_and_injects_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
