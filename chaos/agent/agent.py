@@ -1,7 +1,7 @@
 """The agent: process 1 of a pod, holding its network and PID namespaces. Standard library only.
 
 It is copied into the agent container with the modules it imports, and with nothing else of `chaos`
-(see _agent_files in chaos/runtime/pod.py).
+(see agent_files in chaos/runtime/pod.py).
 
 It reads one JSON object a line from standard input and answers one a line on standard output:
 
@@ -29,7 +29,14 @@ from typing import Any, Protocol
 
 from chaos.agent.addresses import Addresses
 from chaos.agent.beacons import Beacons
-from chaos.agent.firewall import LEASE_S, Firewall
+from chaos.agent.cgroups import Cgroups
+from chaos.agent.connects import Connects
+from chaos.agent.crowd import Crowds
+from chaos.agent.cuts import LEASE_S
+from chaos.agent.disks import Disks
+from chaos.agent.files import Files
+from chaos.agent.firewall import Firewall
+from chaos.agent.hogs import Hogs
 from chaos.agent.processes import Processes
 
 RENEW_S = 1.0
@@ -84,9 +91,9 @@ class Loop:
         while True:
             wait = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
             for key, _ in self._selector.select(wait):
-                key.data()
+                _call(key.data)
             while self._timers and self._timers[0][0] <= time.monotonic():
-                heapq.heappop(self._timers)[2]()
+                _call(heapq.heappop(self._timers)[2])
 
 
 class Agent:
@@ -96,8 +103,18 @@ class Agent:
         self._loop = Loop()
         self._heard = time.monotonic()
         self._partial = b""
-        processes = Processes()
-        self._parts: list[Part] = [processes, Firewall(), Beacons(self._loop), Addresses()]
+        self._parts: list[Part] = [
+            Processes(self._loop),
+            Firewall(self._loop),
+            Beacons(self._loop),
+            Addresses(),
+            Cgroups(),
+            Hogs(),
+            Crowds(self._loop),
+            Disks(),
+            Files(),
+            Connects(),
+        ]
 
     def run(self) -> None:
         """Serve until SIGTERM."""
@@ -187,6 +204,15 @@ class Agent:
         """Undo everything at once; an error names every part that could not."""
         if errors := self._each(lambda part: part.heal()):
             raise RuntimeError("; ".join(errors))
+
+
+def _call(function: Callable[[], None]) -> None:
+    """A part that breaks must not end the agent, which holds the namespaces."""
+    try:
+        function()
+    except Exception as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.stderr.flush()
 
 
 def _reap(*_: object) -> None:

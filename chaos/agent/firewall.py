@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from chaos.agent.cuts import ALL, PORTS, TABLE, Cut, Cuts, elements, ending, renewing
 from chaos.agent.ladder import ladder
-
-LEASE_S = 3
 
 
 class Nft:
@@ -51,12 +50,13 @@ class Nft:
 
 
 class Firewall:
-    """Which sources are dropped, by which fault; and how many bytes came from each peer."""
+    """Which packets are dropped, by which fault; and how many bytes came from each peer."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop  # chaos.agent.agent.Loop
         self._nft: Nft
         self._why_not = "the controller has not said hello"
-        self._by_fault: dict[str, set[str]] = {}  # fault id → addresses
+        self._cuts = Cuts()
         self._peers: dict[str, str] = {}  # address → node name
 
     def greet(self, name: str, peers: Mapping[str, str]) -> None:
@@ -77,18 +77,32 @@ class Firewall:
         }
 
     def do_block(self, request: dict[str, Any]) -> None:
-        """Drop packets from `sources` for `fault`."""
+        """Drop for `fault` what comes on `ways`, pairs of addresses (from, to): everything, or
+        what has one of `ports` at either end. With `flap`, {"down_ms", "up_ms"}, by turns."""
         if self._why_not:
             raise RuntimeError(self._why_not)
-        self.block(request["fault"], request["sources"])
+        cut = self._cuts.put(request["fault"], elements(request["ways"], request.get("ports", ())))
+        self._nft.run(renewing(cut.elements))
+        if flap := request.get("flap"):
+            self._later(cut, flap["down_ms"] / 1000, flap["up_ms"] / 1000)
 
     def do_unblock(self, request: dict[str, Any]) -> dict[str, Any]:
-        """End `fault`'s drops; which sources another fault still drops."""
-        return {"still": sorted(self.unblock(request["fault"]))}
+        """End `fault`'s drops; those of its ways that another fault cuts too, with the port."""
+        cut = self._cuts.take(request["fault"])
+        self._end(cut)
+        return {"still": [[a, b, int(more[1]) if more else None]
+                          for a, b, *more in self._cuts.shared(cut)]}  # fmt: skip
 
     def tick(self) -> None:
         """Renew the leases."""
-        self.renew()
+        if dropped := self._cuts.dropped():
+            self._nft.run(renewing(dropped))
+
+    def heal(self) -> None:
+        """Forget every fault and drop nothing."""
+        self._cuts.clear()
+        if not self._why_not:
+            self._nft.run(f"flush set {TABLE} {ALL}\nflush set {TABLE} {PORTS}")
 
     def sample(self) -> dict[str, Any]:
         """Bytes received, by peer."""
@@ -96,67 +110,49 @@ class Firewall:
 
     def _make_table(self) -> None:
         self._nft = Nft()
-        elements = f"elements = {{ {', '.join(self._peers)} }}" if self._peers else ""
+        found = f"elements = {{ {', '.join(self._peers)} }}" if self._peers else ""
+        way = "ip saddr . ip daddr"
         self._nft.run(
-            "add table inet aftershock\nflush table inet aftershock\n"
-            "delete table inet aftershock\n"
-            "table inet aftershock {\n"
-            "  set blocked { type ipv4_addr; flags timeout; }\n"
-            f"  set received {{ type ipv4_addr; counter; {elements} }}\n"
+            f"add table {TABLE}\nflush table {TABLE}\ndelete table {TABLE}\n"
+            f"table {TABLE} {{\n"
+            f"  set {ALL} {{ type ipv4_addr . ipv4_addr; flags timeout; }}\n"
+            f"  set {PORTS} {{ type ipv4_addr . ipv4_addr . inet_proto . inet_service;"
+            " flags timeout; }\n"
+            f"  set received {{ type ipv4_addr; counter; {found} }}\n"
             "  chain input { type filter hook input priority -200; policy accept;\n"
-            "    ip saddr @blocked drop\n"
+            f"    {way} @{ALL} drop\n"
+            f"    meta l4proto {{ tcp, udp }} {way} . meta l4proto . th dport @{PORTS} drop\n"
+            f"    meta l4proto {{ tcp, udp }} {way} . meta l4proto . th sport @{PORTS} drop\n"
             "    ip saddr @received accept\n"
             "  }\n}"
         )
 
-    def block(self, fault: str, sources: Iterable[str]) -> None:
-        """Drop what comes from `sources` until unblocked, or for a lease."""
-        self._by_fault[fault] = set(sources)
-        self.renew()
+    def _later(self, cut: Cut, seconds: float, next_seconds: float) -> None:
+        """Turn a flapping cut over after that long, and again, until it is taken."""
 
-    def unblock(self, fault: str) -> set[str]:
-        """Undo `block`; those of its sources that another fault blocks, and that stay blocked."""
-        blocked = self._by_fault.pop(fault, set())
-        still = blocked & self.blocked()
-        gone = blocked - still
-        if gone:
-            # An element may have expired already: add first, so that deleting cannot fail.
-            self._nft.run("\n".join(self._add(a) + "\n" + self._delete(a) for a in sorted(gone)))
-        return still
+        def turn() -> None:
+            if not self._cuts.there(cut):
+                return
+            self._later(cut, next_seconds, seconds)
+            cut.active = not cut.active
+            if cut.active:
+                self._nft.run(renewing(cut.elements))
+            else:
+                self._end(cut)
 
-    def blocked(self) -> set[str]:
-        """All addresses that some fault blocks."""
-        return set().union(*self._by_fault.values())
+        self._loop.after(seconds, turn)
 
-    def renew(self) -> None:
-        """Start every lease anew. A plain re-add keeps the old expiry: delete and add at once."""
-        commands = [
-            f"{self._add(a)}\n{self._delete(a)}\n{self._add(a)}" for a in sorted(self.blocked())
-        ]
-        if commands:
-            self._nft.run("\n".join(commands))
-
-    def heal(self) -> None:
-        """Forget every fault and drop nothing."""
-        self._by_fault.clear()
-        if self._why_not:
-            return
-        self._nft.run("flush set inet aftershock blocked")
+    def _end(self, cut: Cut) -> None:
+        """Drop no more what only this one wanted dropped."""
+        if gone := cut.elements - self._cuts.dropped():
+            self._nft.run(ending(gone))
 
     def received_bytes(self) -> dict[str, int]:
         """{node name: bytes received from it}, counted after the drop."""
-        listing = json.loads(self._nft.run("list set inet aftershock received"))
+        listing = json.loads(self._nft.run(f"list set {TABLE} received"))
         found: dict[str, int] = {}
         for entry in listing["nftables"]:
             for element in entry.get("set", {}).get("elem", []):
                 inner = element["elem"]
                 found[self._peers[inner["val"]]] = inner["counter"]["bytes"]
         return found
-
-    @staticmethod
-    def _add(address: str) -> str:
-        return f"add element inet aftershock blocked {{ {address} timeout {LEASE_S}s }}"
-
-    @staticmethod
-    def _delete(address: str) -> str:
-        return f"delete element inet aftershock blocked {{ {address} }}"

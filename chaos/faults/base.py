@@ -21,6 +21,7 @@ from chaos.systems.base import Address
 CONFIRMED = "confirmed"
 MISMATCH = "mismatch"
 INCONCLUSIVE = "inconclusive"
+SKIPPED = "skipped"  # not injected on purpose: the host cannot, or the faults were ended early
 
 REACTION_S = 0.4  # a database that reacts does so within a few ms; a slow machine gets more
 
@@ -51,6 +52,7 @@ class Fault(Protocol):
 
     id: str
     heals_itself: bool  # True: a restart is over when it is done
+    # A class may say in `needs` what it needs of the host (chaos/faults/needs.py).
 
     def available(self, scene: Scene) -> str:
         """Why this host or cluster cannot do it; "" when it can."""
@@ -91,6 +93,14 @@ class Undoable(Protocol):
         Called after `resolve` and `prepare`, before `inject`, while everything is still as it was;
         the items are on disk before anything is injected. chaos/healing/undo.py has the words.
         """
+
+
+@runtime_checkable
+class Reviewed(Protocol):
+    """A fault that can only be judged over its whole length, such as one that comes and goes."""
+
+    def review(self, scene: Scene) -> Probe | None:
+        """Called when it is healed: takes the place of what `probe` measured; None: of nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,49 +1,61 @@
 """Partitions: packets between two sides are dropped at the receiver; connections hang.
 
-Between nodes the agents do it, in the kernel, with leases (chaos/agent/agent.py). Clients do not
-live in the test network: a client zone's way to a node is cut in Toxiproxy, where a `timeout` toxic
-with no time swallows what comes. (Such a link still accepts connections, and closes them on heal.)
+The agents do it, in the kernel, with leases (chaos/agent/firewall.py): between nodes, and between
+clients and nodes, whose packets are told by the alias that a zone's clients dial
+(chaos/runtime/ways.py). Nothing is reset when it heals.
 
-Measured by one-way UDP beacons between the pods, for each direction on its own, and by requests
-through each cut client link.
+Measured by one-way UDP beacons, for each direction on its own (chaos/faults/passing.py). Where only
+some ports are cut, beacons go to these ports, TCP connects too, and both also beside them, where
+they must pass.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 from typing import Any
 
 from chaos.agent.link import ask_all, wait
 from chaos.errors import FaultError
-from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH, Probe, Reaction, Scene, react
-from chaos.runtime.toxiproxy import Link
+from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH, Probe, Scene
+from chaos.faults.passing import Beaconing, Connecting, Lane
+from chaos.faults.sides import Around, split
+from chaos.runtime.ways import Way
 
-BEACON_EVERY_MS = 2
 LEAD_S = 0.1  # how long before the change beacons start
-WATCH_S = 0.25  # how long after it arrivals are watched
-QUIET_S = 0.1  # the end of the watch: silence here means cut
-CLIENTS_PREFIX = "clients@"
+WATCH_S = 0.25  # for how long after it they are sent and watched; less than any `down`
+HEAL_S = 1.5  # how long the first beacon after the end may take, besides the links' own delay
+FLAP_EVERY_MS = 20
+FLAP_SEEN_S = 0.3  # a last, shorter cut may end before it can be seen
+UNUSED_PORT = 7  # nobody listens there: the kernel's refusal shows that packets pass
 
-Pair = tuple[str, str]  # from node, to node: one direction
+Heard = Mapping[Lane, Sequence[tuple[int, int]]]  # (sent, arrived) by lane
 
 
 class Partition:
-    """Cuts every path from one set to another; both ways unless told otherwise."""
+    """Cuts every way from one set to another; both ways unless told otherwise."""
 
     heals_itself = False
 
     def __init__(self, id: str, entry: Any) -> None:
         self.id = id
         self._entry = entry
-        self._cuts: list[Pair] = []
-        self._client_cuts: dict[str, list[Link]] = {}  # Toxiproxy's stream → links to cut
-        self._others_cut: set[Pair] = set()  # directions that another fault still cuts
+        self._ports: list[int] = []  # all when empty
+        self._ways: list[Way] = []
+        self._lanes: list[Lane] = []  # what is cut
+        self._beside: list[Lane] = []  # what must pass on the same ways when only ports are cut
+        self._cut: Beaconing
+        self._end: Beaconing
+        self._flapping: Beaconing | None = None
+        self._connects: Connecting | None = None
+        self._before: Mapping[Lane, str] = {}  # connects, before the cut
+        self._others_cut: set[Lane] = set()  # what another fault still cuts
+        self._measured: dict[str, Any] = {}
         self._injected_ns = 0
-        self._effect_ns = 0  # when the last client link was cut; of nodes, beacons tell
+        self._effect_ns = 0  # when every agent had said that it drops
         self._healed_ns = 0
+        self._lag_s = 0.0  # what beacons took at most while nothing was cut
 
     def available(self, scene: Scene) -> str:
         """Needs nftables in the pods."""
@@ -53,204 +65,225 @@ class Partition:
         return ""
 
     def resolve(self, scene: Scene) -> list[str]:
-        """Choose both sides; `left | right` as recorded."""
-        left, right = self._sides(scene)
-        left_nodes, left_zones = _split(left)
-        right_nodes, right_zones = _split(right)
-        if not left_nodes or not right:
-            raise FaultError(
-                f"{self.id}: a partition needs nodes on both sides, got {left} | {right}"
-            )
-        ways = self._entry.ways
-        links = scene.cluster.links
-        out, back = links.matching(left_zones, right_nodes), links.matching(right_zones, left_nodes)
-        self._cuts, self._client_cuts = [], {"upstream": [], "downstream": []}
-        if "forward" in ways:  # what the left side sends: requests of its clients, and its answers
-            self._cuts += product(left_nodes, right_nodes)
-            self._client_cuts["upstream"] += out
-            self._client_cuts["downstream"] += back
-        if "backward" in ways:
-            self._cuts += product(right_nodes, left_nodes)
-            self._client_cuts["upstream"] += back
-            self._client_cuts["downstream"] += out
-        return [*left, "|", *right]
-
-    def _cut_links(self) -> list[Link]:
-        return sorted({link for links in self._client_cuts.values() for link in links})
-
-    def _sides(self, scene: Scene) -> tuple[list[str], list[str]]:
-        entry, nodes, roles = self._entry, scene.cluster.nodes, scene.roles()
-        if entry.between is not None:
-            first, second = (
-                _unique([name for member in side for name in self._member(member, scene)])
-                for side in entry.between
-            )
-            both = set(first) & set(second)
-            if both:
-                raise FaultError(f"{self.id}: {sorted(both)} would be on both sides")
-            left, right = first, second
-        else:
-            left = entry.isolate.resolve(nodes, roles, scene.rng)
-            right = [node.name for node in nodes if node.name not in left]
-        if entry.clients == "by-zone":
-            inside = {node.zone for node in nodes if node.name in left}
-            for zone in scene.client_zones:
-                (left if zone in inside else right).append(CLIENTS_PREFIX + zone)
-        return left, right
-
-    def _member(self, member: Any, scene: Scene) -> list[str]:
-        if member.clients_zone:
-            return [CLIENTS_PREFIX + member.clients_zone]
-        names: list[str] = member.target.resolve(scene.cluster.nodes, scene.roles(), scene.rng)
-        return names
+        """Choose the sides; with "|" between them, as recorded."""
+        cluster = scene.cluster
+        around = Around(nodes=cluster.nodes, client_zones=scene.client_zones,
+                        roles=scene.roles(), rng=scene.rng)  # fmt: skip
+        found = split(self._entry, around)
+        self._ways = [way for a, b in found.pairs for way in cluster.ways([a], [b])]
+        if not self._ways:
+            raise FaultError(f"{self.id}: nothing to cut between {' '.join(found.told)}")
+        self._ports = [cluster.port(port) for port in self._entry.ports]
+        ports: list[int | None] = [*self._ports] or [None]
+        self._lanes = [Lane(way, port) for way in self._ways for port in ports]
+        self._cut = Beaconing(f"{self.id}-cut", self._lanes)
+        self._end = Beaconing(f"{self.id}-end", self._lanes)
+        if self._ports:
+            self._beside = [Lane(way) for way in self._ways]
+            self._cut = Beaconing(f"{self.id}-cut", [*self._lanes, *self._beside])
+            other = [n for n in (*cluster.ports.values(), UNUSED_PORT) if n not in self._ports]
+            tried = [Lane(way, other[0]) for way in self._ways]
+            self._connects = Connecting(self.id, [*self._lanes, *tried])
+        return list(found.told)
 
     def prepare(self, scene: Scene) -> None:
-        """Start the beacons on every cut direction."""
-        targets = _addresses_by_node(scene, self._cuts)
-        window_ms = (LEAD_S + WATCH_S) * 1000 + 200
-        ask_all(
-            scene.cluster.agents(),
-            {
-                sender: ("beacons", {"to": to, "every_ms": BEACON_EVERY_MS, "for_ms": window_ms})
-                for sender, to in targets.items()
-            },
-        )
+        """Start the beacons on everything that will be cut."""
+        self._cut.begin(scene, LEAD_S + WATCH_S)
+        if self._connects:
+            self._connects.begin(scene, "before")
+        if self._entry.flap:
+            whole_s = LEAD_S + self._entry.for_ns / 1e9 + HEAL_S
+            self._flapping = Beaconing(f"{self.id}-flap", self._lanes, FLAP_EVERY_MS)
+            self._flapping.begin(scene, whole_s)
 
-    prepare_heal = prepare
+    def prepare_heal(self, scene: Scene) -> None:
+        """Start them again."""
+        self._end.begin(scene, LEAD_S + HEAL_S + self._lag_s)
 
     def inject(self, scene: Scene) -> None:
-        """Cut: the agents at once, the client links beside them."""
+        """Cut: every receiver at once."""
+        arguments: dict[str, Any] = {"fault": self.id, "ports": self._ports}
+        if flap := self._entry.flap:
+            arguments["flap"] = {"down_ms": flap.down_ns / 1e6, "up_ms": flap.up_ns / 1e6}
+        requests = {
+            receiver: ("block", {**arguments, "ways": ways})
+            for receiver, ways in self._by_receiver().items()
+        }
         self._injected_ns = time.monotonic_ns()
-        sources = _addresses_by_node(scene, [(b, a) for a, b in self._cuts])
-        with ThreadPoolExecutor(1) as pool:
-            clients = pool.submit(self._cut_clients, scene)
-            ask_all(
-                scene.cluster.agents(),
-                {
-                    receiver: ("block", {"fault": self.id, "sources": from_})
-                    for receiver, from_ in sources.items()
-                },
-            )
-            clients.result()
+        ask_all(scene.cluster.agents(), requests)
         self._effect_ns = time.monotonic_ns()
 
-    def _cut_clients(self, scene: Scene) -> None:
-        for stream, links in self._client_cuts.items():
-            scene.cluster.links.add_toxic(links, self.id, "timeout", {"timeout": 0}, [stream])
+    def _by_receiver(self) -> dict[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for way in self._ways:
+            found.setdefault(way.receiver, []).append((way.from_address, way.to_address))
+        return found
 
     def probe(self, scene: Scene) -> Probe:
-        """Each direction: did beacons stop, and when was the last one heard?"""
-        silent = _react_all(scene, self._cut_links())
-        arrivals = self._arrivals(scene, self._injected_ns - int(LEAD_S * 1e9))
-        end = time.monotonic_ns() - int(QUIET_S * 1e9)
-        leaking = [p for p, times in arrivals.items() if any(t > end for t in times)]
-        unheard = [p for p, times in arrivals.items() if not times]
-        through = [link.name for link, r in silent.items() if r.kind != "silent"]
-        last = max((t for times in arrivals.values() for t in times), default=self._injected_ns)
-        measured = {
-            "cut": [_arrow(p) for p in arrivals if p not in leaking],
-            "leaking": [_arrow(p) for p in leaking],
-            "already_cut": [_arrow(p) for p in unheard],
-            "client_links_cut": len(silent) - len(through),
-            "client_links_open": through,
+        """Each direction: did any beacon pass that was sent after the cut?"""
+        self._cut.begin(scene, WATCH_S + self._lag_s)
+        if self._connects:
+            self._before = self._connects.end(scene, "before")
+            self._connects.begin(scene, "during")
+        _sleep_until(self._effect_ns + int(WATCH_S * 1e9))
+        since_ns = self._injected_ns - int(2 * LEAD_S * 1e9)
+        heard = self._cut.heard(scene, since_ns, self._effect_ns + int(0.8 * WATCH_S * 1e9))
+        self._lag_s = max(
+            [(came - sent) / 1e9 for times in heard.values() for sent, came in times], default=0.0
+        )
+        if self._lag_s > WATCH_S / 2:  # slow links: what was sent last may be on its way
+            time.sleep(self._lag_s)
+            heard = self._cut.heard(scene, since_ns, 0)
+        probe = self._judge(heard, self._connects.end(scene, "during") if self._connects else {})
+        self._measured = dict(probe.measured)
+        return probe
+
+    def _judge(self, heard: Heard, connects: Mapping[Lane, str]) -> Probe:
+        end_ns = self._effect_ns + int(WATCH_S * 1e9)
+        passed = {x: [t for t, _ in heard.get(x, ())] for x in (*self._lanes, *self._beside)}
+        leaking = [x for x in self._lanes if any(self._effect_ns < t < end_ns for t in passed[x])]
+        unheard = [x for x in self._lanes if not any(t < self._injected_ns for t in passed[x])]
+        muted = [x for x in self._beside if passed[x] and not any(
+            self._effect_ns < t < end_ns for t in passed[x])]  # fmt: skip
+        cut = {lane for lane in connects if lane.port in self._ports}
+        through = [x for x in connects if x in cut and connects[x] != "silent"]
+        muted += [x for x in connects if x not in cut and connects[x] == "silent"
+                  and self._before.get(x) != "silent"]  # fmt: skip
+        measured: dict[str, Any] = {
+            "cut": [str(x) for x in self._lanes if x not in leaking],
+            "leaking": [str(x) for x in leaking],
+            "already_cut": [str(x) for x in unheard],
         }
+        if self._ports:
+            measured |= {
+                "connects_silent": sum(connects[x] == "silent" for x in cut),
+                "connects_through": [str(x) for x in through],
+                "other_ports_passing": len(self._beside) + len(connects) - len(cut) - len(muted),
+                "other_ports_silent": [str(x) for x in muted],
+            }
         outcome, why = CONFIRMED, ""
-        if leaking or through:
-            outcome = MISMATCH
-            open_ways = ", ".join([*map(_arrow, leaking), *through][:4])
-            why = f"packets still pass: {open_ways}"
-        elif len(unheard) == len(arrivals) and arrivals:
+        if not heard:
+            outcome, why = INCONCLUSIVE, "the pods were too busy to send beacons"
+        elif leaking or through:
+            outcome, why = MISMATCH, f"packets still pass: {_some([*leaking, *through])}"
+        elif len(unheard) == len(self._lanes):
             outcome, why = INCONCLUSIVE, "nothing passed before the cut either"
+        elif muted:
+            outcome, why = INCONCLUSIVE, f"other ports fell silent too: {_some(muted)}"
         return Probe(
             outcome=outcome,
             requested=self._requested(),
             measured=measured,
             why=why,
-            at_ns=max(last, self._effect_ns if silent else self._injected_ns),
+            at_ns=max(
+                self._injected_ns,
+                *(t for x in self._lanes for t in passed[x] if t < self._effect_ns),
+                0,
+            ),
         )
 
     def _requested(self) -> dict[str, Any]:
-        return {
-            "cut": [_arrow(p) for p in self._cuts],
-            "client_links_cut": len(self._cut_links()),
-        }
+        return {"cut": [str(lane) for lane in self._lanes]} | (
+            {"flaps": self._flaps_wanted()} if self._entry.flap else {}
+        )
 
     def heal(self, scene: Scene) -> None:
         """Let everything through again."""
-        self._healed_ns = time.monotonic_ns()
         agents = scene.cluster.agents()
-        names = {node.address: node.name for node in scene.cluster.nodes}
-        receivers = {receiver for _, receiver in self._cuts}
-        futures = {n: agents[n].send("unblock", fault=self.id) for n in receivers}
-        for stream, links in self._client_cuts.items():
-            scene.cluster.links.remove_toxic(links, self.id, [stream])
-        for receiver, future in futures.items():
-            answer = wait(future, receiver, "unblock")
-            self._others_cut |= {(names[a], receiver) for a in answer["still"]}
+        if not self._healed_ns:
+            self._healed_ns = time.monotonic_ns()
+        receivers = self._by_receiver()
+        futures = {name: agents[name].send("unblock", fault=self.id) for name in receivers}
+        lanes = {
+            (x.way.from_address, x.way.to_address, x.port): x for x in self._lanes
+        }  # fmt: skip
+        for name, future in futures.items():
+            still = wait(future, name, "unblock")["still"]
+            self._others_cut |= {lanes[a, b, port] for a, b, port in still}
 
     def probe_heal(self, scene: Scene) -> Probe:
-        """Each direction: when did the first beacon come again?"""
-        others = {x for x in self._cut_links() if scene.cluster.links.toxics(x)}
-        reactions = _react_all(scene, [x for x in self._cut_links() if x not in others])
-        arrivals = self._arrivals(scene, self._healed_ns)
-        arrivals = {p: times for p, times in arrivals.items() if p not in self._others_cut}
-        still = [p for p, times in arrivals.items() if not times]
-        mute = [link.name for link, r in reactions.items() if r.kind == "silent"]
-        first = [times[0] for times in arrivals.values() if times]
-        measured = {
-            "passing": [_arrow(p) for p in arrivals if p not in still],
-            "client_links_passing": len(reactions) - len(mute),
-        }
-        held = [*map(_arrow, sorted(self._others_cut)), *(link.name for link in sorted(others))]
-        outcome = CONFIRMED if arrivals or reactions else INCONCLUSIVE
-        why = f"held by another fault: {', '.join(held[:4])}" if held else ""
-        if still or mute:
-            outcome = MISMATCH
-            why = f"nothing passes yet: {', '.join([*map(_arrow, still), *mute][:4])}"
+        """Each direction: when was the first beacon sent that passes again?"""
+        wanted = [lane for lane in self._lanes if lane not in self._others_cut]
+        self._end.begin(scene, HEAL_S + self._lag_s)
+        asked_ns = time.monotonic_ns()
+        end = time.monotonic() + HEAL_S + self._lag_s
+        while True:
+            heard = self._end.heard(scene, self._healed_ns, asked_ns)
+            still = [lane for lane in wanted if not heard.get(lane)]
+            if not still or time.monotonic() > end:
+                break
+            time.sleep(0.01)
+        held = _some(sorted(self._others_cut))
+        outcome, why = CONFIRMED, f"held by another fault: {held}" if held else ""
+        if still:
+            outcome, why = MISMATCH, f"nothing passes yet: {_some(still)}"
+        elif not wanted:
+            outcome = INCONCLUSIVE
         return Probe(
             outcome=outcome,
-            measured=measured,
+            measured={"passing": [str(x) for x in wanted if x not in still]},
             why=why,
-            at_ns=max([*first, *(r.at_ns for r in reactions.values())], default=self._healed_ns),
+            at_ns=max((heard[x][0][0] for x in wanted if heard.get(x)), default=self._healed_ns),
         )
 
-    def _arrivals(self, scene: Scene, since_ns: int) -> dict[Pair, list[int]]:
-        """Arrival times on each cut direction since then, after the watch has passed."""
-        changed = max(self._injected_ns, self._healed_ns)
-        time.sleep(max(0.0, WATCH_S - (time.monotonic_ns() - changed) / 1e9))
-        receivers = {receiver for _, receiver in self._cuts}
-        answers = ask_all(
-            scene.cluster.agents(), {r: ("arrivals", {"since_ns": since_ns}) for r in receivers}
+    def review(self, scene: Scene) -> Probe | None:
+        """Over its whole length: how often, and for how long, a flapping partition cut."""
+        if self._flapping is None:
+            return None
+        time.sleep(2 * FLAP_EVERY_MS / 1000 + self._lag_s)
+        silences = self._flapping.silences(scene)
+        wanted = self._flaps_wanted()
+        seen = {
+            lane: (len(found), sum(end - start for start, end in found) / 1e9)
+            for lane, found in silences.items()
+            if lane not in self._others_cut
+        }
+        off = [
+            f"{lane} was cut {times} times, {cut_s:.2f} s"
+            for lane, (times, cut_s) in seen.items()
+            if not self._as_wanted(times, cut_s)
+        ]
+        times = [times for times, _ in seen.values()]
+        cut_s = [round(cut_s, 2) for _, cut_s in seen.values()]
+        found = {"times": _range(times), "cut_s": _range(cut_s)} if seen else {}
+        outcome, why = (MISMATCH, f"{off[0]} instead of {wanted}") if off else (CONFIRMED, "")
+        if not seen:
+            outcome, why = INCONCLUSIVE, "no beacon passed at any time"
+        return Probe(
+            outcome=outcome,
+            requested=self._requested(),
+            measured={**self._measured, "flaps": found},
+            why=why,
         )
-        return {(a, b): answers[b]["arrivals"].get(a, []) for a, b in self._cuts}
+
+    def _flaps_wanted(self) -> dict[str, float]:
+        """How often it cuts, and for how long in all, as long as it has lasted or is to last."""
+        down, up = self._entry.flap.down_ns, self._entry.flap.up_ns
+        ended = self._healed_ns - self._injected_ns if self._healed_ns else self._entry.for_ns
+        whole, rest = divmod(ended, down + up)
+        return {"times": math.ceil(ended / (down + up)),
+                "cut_s": round((whole * down + min(rest, down)) / 1e9, 2)}  # fmt: skip
+
+    def _as_wanted(self, times: int, cut_s: float) -> bool:
+        wanted = self._flaps_wanted()
+        # Each begins and ends between two beacons, and the pods' timers are late now and then.
+        enough = wanted["cut_s"] - FLAP_SEEN_S <= cut_s
+        return (
+            wanted["times"] - 1 <= times <= wanted["times"]
+            and enough
+            and cut_s <= wanted["cut_s"] + times * 5 * FLAP_EVERY_MS / 1000
+        )
 
 
-def _addresses_by_node(scene: Scene, pairs: Sequence[Pair]) -> dict[str, list[str]]:
-    """First node of the pairs → addresses of the second ones."""
-    addresses = {node.name: node.address for node in scene.cluster.nodes}
-    found: dict[str, list[str]] = {}
-    for one, other in pairs:
-        found.setdefault(one, []).append(addresses[other])
-    return found
+def _sleep_until(t_ns: int) -> None:
+    time.sleep(max(0.0, (t_ns - time.monotonic_ns()) / 1e9))
 
 
-def _react_all(scene: Scene, links: Sequence[Link]) -> Mapping[Link, Reaction]:
-    if not links:
-        return {}
-    with ThreadPoolExecutor(len(links)) as pool:
-        reactions = pool.map(lambda link: react(scene, link, WATCH_S), links)
-        return dict(zip(links, reactions, strict=True))
+def _some(lanes: Sequence[Lane]) -> str:
+    return ", ".join(map(str, lanes[:4])) + (", …" if len(lanes) > 4 else "")
 
 
-def _split(members: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Node names and client zones of a side."""
-    zones = [m.removeprefix(CLIENTS_PREFIX) for m in members if m.startswith(CLIENTS_PREFIX)]
-    return [m for m in members if not m.startswith(CLIENTS_PREFIX)], zones
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(names))
-
-
-def _arrow(pair: Pair) -> str:
-    return f"{pair[0]}→{pair[1]}"
+def _range(values: Sequence[float]) -> float | list[float]:
+    """One number when all lanes agree, else the least and the most."""
+    least, most = min(values), max(values)
+    return least if least == most else [least, most]

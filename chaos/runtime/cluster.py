@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,9 @@ import docker
 
 from chaos.agent.link import AgentLink
 from chaos.errors import AftershockError, ClusterError
+from chaos.runtime.claims import Claims
 from chaos.runtime.clients import ClientsPod
+from chaos.runtime.disks import Disk
 from chaos.runtime.docker import (
     LABEL_OWNER,
     LABEL_RECORD,
@@ -25,14 +28,17 @@ from chaos.runtime.docker import (
     reaches_directly,
     remove_run,
 )
+from chaos.runtime.helper import DiskMaker
 from chaos.runtime.pod import Pod
 from chaos.runtime.toxiproxy import Link, Links
 from chaos.runtime.ways import CLIENTS, Layout, Way
 from chaos.spec.checks import placed
 from chaos.spec.topology import Topology
-from chaos.systems.base import Address, Node, System
+from chaos.systems.base import Address, ContainerSpec, Node, System
 
 LABEL_SPEC = "aftershock.spec"
+# Claims on a node: it does not answer; it may not answer; the engine froze it.
+SILENT, HINDERED, FROZEN = "silent", "hindered", "frozen"
 OBSERVER = "observer"  # the controller's own client zone; no fault ever touches its links
 
 
@@ -68,7 +74,9 @@ class RunningCluster:
         self.pods: dict[str, Pod] = {}
         self.layout: Layout
         self.hello: dict[str, dict[str, Any]] = {}
+        self.disks: dict[str, dict[str, Disk]] = {}  # node → container's name → its disk
         self._kept_down: dict[str, set[str]] = {}  # node → faults that want it down
+        self.claims = Claims()
         self._starting = threading.Lock()
 
     def up(self, say: Callable[[str], None] = lambda _: None) -> None:
@@ -86,21 +94,40 @@ class RunningCluster:
         nodes = placed(plan.topology)
         self.layout = Layout(base, [n.name for n in nodes], list(plan.topology.clients))
         self.nodes = [dataclasses.replace(n, address=self.layout.nodes[n.name]) for n in nodes]
-        with ThreadPoolExecutor(len(self.nodes) + 1) as pool:
+        specs = {n.name: plan.system.containers(n, self.nodes, self.settings) for n in self.nodes}
+        with self._disks(specs), ThreadPoolExecutor(len(self.nodes) + 1) as pool:
             proxies = pool.submit(self._start_clients, config["Gateway"])
-            waiting = [pool.submit(self._start_pod, node) for node in self.nodes]
+            waiting = [pool.submit(self._start_pod, n, specs[n.name]) for n in self.nodes]
             for job in (proxies, *waiting):
                 job.result()
 
-    def _start_pod(self, node: Node) -> None:
+    @contextlib.contextmanager
+    def _disks(self, specs: Mapping[str, Sequence[ContainerSpec]]) -> Iterator[None]:
+        """Make a disk for every data directory, if there is `disk:`; kept while in the block."""
+        disk = self._plan.topology.disk
+        if disk is None:
+            yield
+            return
+        names = {f"{n}-{s.name}": (n, s.name) for n in specs for s in specs[n] if s.data_dir}
+        maker = DiskMaker(self._client, self._plan.images["agent"], self._prefix, self._labels)
+        try:
+            made = maker.make(list(names), disk.filesystem, disk.size_bytes)
+            for name, (node, container) in names.items():
+                self.disks.setdefault(node, {})[container] = made[name]
+            yield
+        finally:
+            maker.close()
+
+    def _start_pod(self, node: Node, specs: Sequence[ContainerSpec]) -> None:
         plan = self._plan
         pod = Pod(self._client, node, self._prefix, self._labels)
+        pod.disks = self.disks.get(node.name, {})
         self.pods[node.name] = pod
         peers = {n.name: n.address for n in self.nodes if n.name != node.name}
         self.hello[node.name] = pod.start_agent(
             plan.images["agent"], self._network.name, peers, self.layout.aliases(node.name)
         )
-        pod.start_databases(plan.system.containers(node, self.nodes, self.settings), plan.images)
+        pod.start_databases(specs, plan.images)
 
     def _start_clients(self, gateway: str) -> None:
         alias, own = self.layout.alias, self.layout.nodes
@@ -163,6 +190,15 @@ class RunningCluster:
         `clients@ZONE` (chaos/runtime/ways.py)."""
         return self.layout.ways(sources, destinations)
 
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The system's ports, by name."""
+        return self._plan.system.ports
+
+    def port(self, port: str | int) -> int:
+        """The number of a port given by name or number."""
+        return port if isinstance(port, int) else self.ports[port]
+
     def knock(self, port: str) -> bytes:
         """What a live server on that port answers at once."""
         return self._plan.system.knocks[port]
@@ -211,7 +247,7 @@ class RunningCluster:
         """Start the node's database containers again, unless a fault keeps the node down."""
         with self._starting:
             if not self._kept_down.get(node):
-                self.pods[node].start()
+                self._start_pod_again(node)
 
     def keep_down(self, node: str, fault: str) -> None:
         """From now on nobody starts the node's database but `release` of the last such fault."""
@@ -230,8 +266,39 @@ class RunningCluster:
                 pod = self.pods[node]
                 if not pod.running():
                     pod.wait_stopped()
-                pod.start()
+                self._start_pod_again(node)
             return set(others)
+
+    def _start_pod_again(self, node: str) -> None:
+        self.pods[node].start()
+        if self.claims.of((FROZEN, node)):
+            self.pods[node].freeze()
+
+    def restart(self, node: str) -> set[str]:
+        """Restart the node's databases in order, unless a fault keeps it down; which faults do."""
+        if others := set(self._kept_down.get(node, ())):
+            return others
+        self.pods[node].restart()
+        with self._starting:
+            others = set(self._kept_down.get(node, ()))
+            if others:  # killed while it restarted: that fault has the last word
+                self.pods[node].link.ask("kill", 10.0)
+        return others
+
+    def start_ended(self, node: str) -> None:
+        """Start those of the node's containers that have ended, unless a fault keeps it down."""
+        with self._starting:
+            if not self._kept_down.get(node):
+                self.pods[node].start_ended()
+
+    def silenced_by(self, node: str, but: str = "") -> list[str]:
+        """The faults, other than `but`, that now keep the node from answering."""
+        down = set(self._kept_down.get(node, ())) - {but}
+        return sorted({*down, *self.claims.of((SILENT, node), but)})
+
+    def hindered_by(self, node: str, but: str = "") -> list[str]:
+        """The same, and those that may keep it from answering."""
+        return sorted({*self.silenced_by(node, but), *self.claims.of((HINDERED, node), but)})
 
     def wait(self, what: str, done: Callable[[], bool], deadline_s: float = 30.0) -> None:
         """Poll `done` until true; after the deadline ClusterError with the nodes' last lines."""

@@ -247,7 +247,7 @@ def check_entry(
     entry: object, path: Path, topology: Topology, system: System
 ) -> Iterator[Complaint]:
     """References of one entry of the schedule."""
-    for name in ("target", "node", "nodes", "isolate"):
+    for name in ("target", "node", "nodes", "isolate", "bridge"):
         target = getattr(entry, name, None)
         if isinstance(target, Target):
             yield from _target(target, (*path, name), topology, system)
@@ -290,6 +290,16 @@ def _partition(
 ) -> Iterator[Complaint]:
     if entry.isolate == Target.parse("all"):
         yield Complaint(path=(*path, "isolate"), message="all nodes leave none on the other side")
+    yield from _shape(entry, path, len(topology.nodes))
+    for index, port in enumerate(entry.ports):
+        if isinstance(port, str) and port not in system.ports:
+            yield unknown(
+                f"port of {system.name}", port, list(system.ports), (*path, "ports", index)
+            )
+    sides = entry.between or ()
+    if sides and all(member.target is None for side in sides for member in side):
+        message = "client zones do not talk to each other: expected nodes on one side at least"
+        yield Complaint(path=(*path, "between"), message=message)
     seen: set[Side] = set()
     for number, members in enumerate(entry.between or ()):
         for index, member in enumerate(members):
@@ -301,6 +311,17 @@ def _partition(
                 yield from _target(member.target, place, topology, system)
             else:
                 yield from _client_zone(member.clients_zone or "", place, topology)
+
+
+def _shape(entry: PartitionEntry, path: Path, nodes: int) -> Iterator[Complaint]:
+    """Whether there are nodes enough, and one node for a bridge."""
+    for form, least in (("halves", 2), ("bridge", 3), ("ring", 3)):
+        if getattr(entry, form) is not None and nodes < least:
+            message = f"expected at least {least} nodes in the topology, got {nodes}"
+            yield Complaint(path=(*path, form), message=message)
+    if (bridge := entry.bridge) and bridge.kind in ("choice", "random") and bridge.most(nodes) != 1:
+        message = f"a bridge is one node, `{bridge}` is {bridge.most(nodes)}"
+        yield Complaint(path=(*path, "bridge"), message=message, fix="write one, or name the node")
 
 
 def _target(target: Target, path: Path, topology: Topology, system: System) -> Iterator[Complaint]:
