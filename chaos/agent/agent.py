@@ -37,7 +37,9 @@ from chaos.agent.disks import Disks
 from chaos.agent.files import Files
 from chaos.agent.firewall import Firewall
 from chaos.agent.hogs import Hogs
+from chaos.agent.line import Line
 from chaos.agent.processes import Processes
+from chaos.agent.trains import Trains
 
 RENEW_S = 1.0
 
@@ -106,6 +108,8 @@ class Agent:
         self._parts: list[Part] = [
             Processes(self._loop),
             Firewall(self._loop),
+            Line(self._loop),
+            Trains(self._loop),
             Beacons(self._loop),
             Addresses(),
             Cgroups(),
