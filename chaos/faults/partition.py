@@ -176,9 +176,10 @@ class Partition:
             measured=measured,
             why=why,
             at_ns=max(
-                self._injected_ns,
-                *(t for x in self._lanes for t in passed[x] if t < self._effect_ns),
-                0,
+                [
+                    self._injected_ns,
+                    *(t for x in self._lanes for t in passed[x] if t < self._effect_ns),
+                ]
             ),
         )
 
