@@ -12,8 +12,10 @@ import os
 import re
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from chaos.agent.firewall import Nft
 
@@ -26,20 +28,44 @@ def main() -> None:
     for kind, look in KINDS.items():
         try:
             found[kind] = look()
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
             found[kind] = [f"cannot be read: {error}"]
     sys.stdout.write(json.dumps(found) + "\n")
 
 
 def drops() -> list[str]:
     """What the packet filter holds on a lease, `set element`."""
-    listing = json.loads(Nft().run("list ruleset"))
     return [
         f"{entry['set']['name']} {_text(element)}"
-        for entry in listing["nftables"]
+        for entry in _ruleset()
         if "timeout" in entry.get("set", {}).get("flags", [])
         for element in entry["set"].get("elem", [])
     ]
+
+
+def queues() -> list[str]:
+    """Rules that send packets to a queue, `chain handle`: of faults, and of links that always
+    have a delay."""
+    found = [
+        f"{entry['rule']['chain']} {entry['rule']['handle']}"
+        for entry in _ruleset()
+        if "queue" in json.dumps(entry.get("rule", {}).get("expr", [])).lower()
+    ]
+    try:
+        with open("/proc/net/ip_tables_names", encoding="ascii") as tables:
+            legacy = "mangle" in tables.read().split()  # looking would make it
+    except OSError:
+        legacy = False
+    if legacy:
+        save = ["iptables-legacy-save", "-t", "mangle"]
+        lines = subprocess.run(save, capture_output=True, text=True, check=True).stdout
+        found += [line for line in lines.splitlines() if "NFQUEUE" in line]
+    return found
+
+
+def _ruleset() -> list[dict[str, Any]]:
+    listing: list[dict[str, Any]] = json.loads(Nft().run("list ruleset"))["nftables"]
+    return listing
 
 
 def _text(element: object) -> str:
@@ -92,6 +118,45 @@ def connections() -> list[str]:
     return found
 
 
+def fills() -> list[str]:
+    """Files without a name that the agent holds open, `path bytes`: they fill a disk."""
+    found = []
+    for entry in os.listdir("/proc/1/fd"):
+        try:
+            target = os.readlink(f"/proc/1/fd/{entry}")
+            size = os.stat(f"/proc/1/fd/{entry}").st_size
+        except OSError:
+            continue
+        if target.endswith("(deleted)") and size:
+            found.append(f"{target} {size}")
+    return found
+
+
+def burners() -> list[str]:
+    """Children of the agent that only take CPU time, `pid`."""
+    return [str(pid) for pid, _, _ in processes() if _command(pid) == _command(1)]
+
+
+def confined() -> list[str]:
+    """Processes that may use fewer cores than the agent, `pid name`."""
+    own, found = os.sched_getaffinity(0), []
+    for pid, name, _ in processes():
+        try:
+            if os.sched_getaffinity(pid) < own:
+                found.append(f"{pid} {name}")
+        except OSError:
+            continue
+    return found
+
+
+def _command(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
 def processes() -> Iterator[tuple[int, str, str]]:
     """(pid, name, state) of every process of the pod but the agent and this one."""
     for entry in os.listdir("/proc"):
@@ -119,9 +184,13 @@ def _vdso(pid: int) -> bytes | None:
 
 KINDS: dict[str, Callable[[], list[str]]] = {
     "drops": drops,
+    "queues": queues,
     "stopped": stopped,
     "clocks": clocks,
     "connections": connections,
+    "fills": fills,
+    "burners": burners,
+    "confined": confined,
 }
 
 if __name__ == "__main__":

@@ -108,7 +108,8 @@ def heal_run(path: Path, client: docker.DockerClient, by: str, say: Say) -> Heal
         journal = Journal(path / rundir.JOURNAL)
         try:
             note = _Note(journal, meta, by)
-            healed, nodes = _heal(find(client, meta["run_id"]), faults, path, note, say)
+            remains = find(client, meta["run_id"])
+            healed, nodes = _heal(remains, faults, _items_ever(path), note, say)
         finally:
             journal.close()
         if (path / rundir.FAULTS).exists():  # the run ended in an orderly way, but not healed
@@ -123,6 +124,7 @@ class _Note:
     def __init__(self, journal: Journal, meta: Mapping[str, Any], by: str) -> None:
         self._journal = journal
         self._by = by
+        self.delayed = bool(meta["topology"].get("links"))
         zero = meta["t0_monotonic_ns"]
         self._zero = zero if zero and same_boot(meta["controller"]) else None
 
@@ -136,25 +138,29 @@ class _Note:
         self._journal.append(told | columns)
 
 
+def _items_ever(path: Path) -> list[dict[str, Any]]:
+    """Every item of `undo` that the run wrote down, healed by now or not."""
+    events = (event.get("undo") for event in read_journal(path / rundir.JOURNAL))
+    return [i for items in events if isinstance(items, list) for i in items if isinstance(i, dict)]
+
+
 def _heal(
-    remains: Remains, faults: Sequence[dict[str, Any]], path: Path, note: _Note, say: Say
+    remains: Remains,
+    faults: Sequence[dict[str, Any]],
+    earlier: Sequence[dict[str, Any]],
+    note: _Note,
+    say: Say,
 ) -> tuple[list[FaultHealed], dict[str, NodeProof]]:
     if not remains.running:
         return [_removed(fault, note) for fault in faults], {}
     for fault in faults:
         note(fault["id"], "heal")
-    earlier = [
-        item
-        for event in read_journal(path / rundir.JOURNAL)
-        if isinstance(event.get("undo"), list)
-        for item in event["undo"]
-        if isinstance(item, dict)
-    ]
     undone = undo(remains, faults, earlier)
     for sentences in undone.done.values():
         for sentence in dict.fromkeys(sentences):
             say(sentence)
-    nodes = prove(remains, {str(i.get("node")) for i in earlier if i.get("do") in STARTING})
+    restless = {str(item.get("node")) for item in earlier if item.get("do") in STARTING}
+    nodes = prove(remains, restless, delayed=note.delayed)
     if not find(remains.client, remains.run_id).running:  # somebody removed it meanwhile
         return [_removed(fault, note) for fault in faults], {}
     return [_told(fault, undone, nodes, note) for fault in faults], nodes
@@ -206,13 +212,14 @@ def _joined(fault: Mapping[str, Any], why: str) -> str:
     return f"{before}; heal: {why}" if before else f"heal: {why}"
 
 
-def prove(remains: Remains, restless: Collection[str] = ()) -> dict[str, NodeProof]:
+def prove(remains: Remains, restless: Collection[str], *, delayed: bool) -> dict[str, NodeProof]:
     """Until every pod holds nothing and every database answers, or their deadlines: the proof.
 
     `restless`: nodes that may stop once more (a kill on its way when the controller died).
+    `delayed`: the topology's links have a delay at all times, and so queues without any fault.
     """
     with ThreadPoolExecutor(len(remains.databases) + 1) as pool:
-        holding = pool.submit(_released, remains)
+        holding = pool.submit(_released, remains, delayed)
         asked = {
             node: pool.submit(_answer, remains, node, node in restless)
             for node in remains.databases
@@ -229,7 +236,7 @@ def prove(remains: Remains, restless: Collection[str] = ()) -> dict[str, NodePro
     }
 
 
-def _released(remains: Remains) -> dict[str, dict[str, list[str]]]:
+def _released(remains: Remains, delayed: bool) -> dict[str, dict[str, list[str]]]:
     """What the pods still hold when they hold nothing or after RELEASED_S."""
     end = time.monotonic() + RELEASED_S
     while True:
@@ -237,6 +244,10 @@ def _released(remains: Remains) -> dict[str, dict[str, list[str]]]:
         links = _links_changed(remains)
         if links:
             held.setdefault(CLIENTS, {})["links"] = links
+        for node, names in remains.frozen().items():
+            held.setdefault(node, {})["frozen"] = names
+        if delayed:
+            held = {n: {k: x for k, x in h.items() if k != "queues"} for n, h in held.items()}
         if not any(held.values()) or time.monotonic() > end:
             return held
         time.sleep(0.2)

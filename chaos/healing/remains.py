@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import docker
-from docker.errors import APIError, NotFound
+import requests
+from docker.errors import APIError, DockerException, NotFound
 
 from chaos.errors import FaultError, UsageError
 from chaos.runtime.attached import AttachedCluster
@@ -53,6 +55,17 @@ class Remains:
             with engine_errors(f"looking at {container.name}"):
                 container.reload()
         return self.databases[node]
+
+    def frozen(self) -> dict[str, list[str]]:
+        """Database containers that the engine froze, by node."""
+        found: dict[str, list[str]] = {}
+        for node, containers in self.databases.items():
+            for container in containers:
+                with contextlib.suppress(DockerException, requests.RequestException):
+                    container.reload()
+                    if container.status == "paused":
+                        found.setdefault(node, []).append(container.name)
+        return found
 
     def inspect(self) -> dict[str, dict[str, list[str]]]:
         """What is in force in each pod (chaos/agent/inspect.py): {node: {kind: list}}; kinds that
