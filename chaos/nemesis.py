@@ -20,12 +20,14 @@ from chaos.faults.base import (
     CONFIRMED,
     INCONCLUSIVE,
     MISMATCH,
+    SKIPPED,
     Fault,
     Probe,
     Reviewed,
     Scene,
     Undoable,
 )
+from chaos.faults.needs import may_skip
 from chaos.registry import FAULTS
 from chaos.runtime.cluster import RunningCluster
 from chaos.systems.base import Step
@@ -67,8 +69,16 @@ class Nemesis:
         roles: Callable[[], Mapping[str, str]],
         client_zones: Sequence[str],
         steps: Mapping[str, Step],
+        lacking: Mapping[int, str] | None = None,
+        when_unavailable: str = "refuse",
     ) -> None:
+        """`lacking`: why entries (by number, from 1) cannot be done on this host; they are skipped.
+
+        `when_unavailable`: what to do with others that turn out to be impossible in this cluster.
+        """
         self._entries = entries
+        self._skipped = dict(lacking or {})
+        self._when_unavailable = when_unavailable
         self._cluster = cluster
         self._journal = journal
         self._seed = seed
@@ -76,6 +86,7 @@ class Nemesis:
         self._zones = client_zones
         self._steps = steps
         self._abort = threading.Event()
+        self._aborted = ""  # why nothing more is injected, if not because the run is over
         self._heal_by: float | None = None
         self._t0_ns = 0
         self._threads: list[threading.Thread] = []
@@ -84,7 +95,7 @@ class Nemesis:
         self._unwritten: AftershockError | None = None
 
     def plan(self) -> None:
-        """Write the whole schedule into the journal, and refuse what cannot be done here."""
+        """Write the whole schedule into the journal; refuse or skip what cannot be done here."""
         for k, entry in enumerate(self._entries, 1):
             self._journal.append(
                 {
@@ -102,21 +113,34 @@ class Nemesis:
             )
             if entry.is_step:
                 continue
-            why = self._make(k, entry).available(self._scene(k))
-            if why:
+            why = self._skipped.get(k) or self._make(k, entry).available(self._scene(k))
+            if not why:
+                continue
+            if not may_skip(entry, self._when_unavailable):
                 raise FaultError(
                     f"f{k} ({entry.name}) cannot be injected here: {why}",
                     fix="`aftershock doctor` says which faults this host can do",
                 )
+            self._skipped[k] = why
+            self._journal.append(
+                {"id": f"f{k}", "event": "skipped", "t_ns": None, "outcome": SKIPPED, "why": why}
+            )
 
     def start(self, t0_ns: int) -> None:
         """Let the schedule run; `t0_ns` is the monotonic time of t = 0."""
         self._t0_ns = t0_ns
         for k, entry in enumerate(self._entries, 1):
+            if k in self._skipped:
+                continue
             run = self._run_step if entry.is_step else self._run_fault
             thread = threading.Thread(target=run, args=(k, entry), name=f"f{k}", daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def abort(self, why: str) -> None:
+        """Inject nothing more and begin to heal; does not wait. What was not begun is skipped."""
+        self._aborted = why
+        self._abort.set()
 
     def heal(self, deadline_s: float = HEAL_DEADLINE_S) -> list[str]:
         """Heal what is still active, inject nothing more, and wait until that is done.
@@ -174,14 +198,14 @@ class Nemesis:
         try:
             fault, scene = self._make(k, entry), self._scene(k)
             if not self._until(entry.at_ns - PREPARE_NS):
-                note("failed", outcome="failed", why=TOO_LATE)
+                self._not_begun(note, "failed")
                 return
             targets = fault.resolve(scene)
             fault.prepare(scene)
             undo = fault.undo(scene) if isinstance(fault, Undoable) else []
             self._append(id, "inject", targets=targets, undo=undo)  # or else it is not injected
             if not self._until(entry.at_ns):
-                note("cancelled", outcome="failed", why=TOO_LATE)
+                self._not_begun(note, "cancelled")
                 return
             heal = functools.partial(self._heal_fault, entry.name, fault, scene, seen)
             self._set_active(id, entry.name)
@@ -200,6 +224,16 @@ class Nemesis:
             if heal is not None:
                 heal()
             self._set_active(id, None)
+
+    def _not_begun(self, note: Callable[..., None], event: str) -> None:
+        """Its time did not come: the run was aborted, or ended early."""
+        if self._aborted:
+            event = "skipped" if event == "failed" else event
+            note(
+                event, outcome=SKIPPED, why=f"not begun, for the faults were ended: {self._aborted}"
+            )
+        else:
+            note(event, outcome="failed", why=TOO_LATE)
 
     def _probe(self, fault: Fault, scene: Scene, seen: _Seen) -> None:
         """Measure the effect. A probe that breaks says nothing of the fault, which stays."""
@@ -274,7 +308,7 @@ class Nemesis:
         note = functools.partial(self._note, id)
         try:
             if not self._until(entry.at_ns):
-                note("failed", outcome="failed", why=TOO_LATE)
+                self._not_begun(note, "failed")
                 return
             scene = self._scene(k)
             targets = entry.node.resolve(self._cluster.nodes, self._roles(), scene.rng)

@@ -16,7 +16,9 @@ from typing import Any, Protocol
 import docker
 
 import chaos
+from chaos.abort import AbortWatch
 from chaos.errors import AftershockError, EngineError, Interrupted, RecordError
+from chaos.faults.needs import lacking
 from chaos.healing.watchdog import watching
 from chaos.load.plan import LoadPlan
 from chaos.load.pool import LoadPool, LoadStats
@@ -61,7 +63,7 @@ class Order:
     command: str  # as typed, for run.json
     images: Mapping[str, str]  # image folder or reference → image id
     client: docker.DockerClient
-    capabilities: Mapping[str, Any]
+    capabilities: Mapping[str, Any]  # of the engine; "faults": chaos/runtime/capabilities.py
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,7 +136,7 @@ def run(order: Order, watch: Watch) -> Path:
         stage.enter("load", experiment.duration_ns / 1e9)
         pool.start(stage.t0_ns)
         nemesis.start(stage.t0_ns)
-        _wait(stage, cluster, (pool, nemesis, sampler), experiment.duration_ns)
+        _wait(stage, cluster, pool, nemesis, sampler)
         pool.stop(experiment.workload.timeout_ns / 1e9 + 10)
         # 6. Recovery: every fault healed, and proven to be.
         stage.enter("heal")
@@ -193,6 +195,7 @@ def _meta(order: Order, system: System) -> dict[str, Any]:
         "name": experiment.name,
         "experiment": experiment.resolved(),
         "topology": topology.resolved(),
+        "random": _drawn_from(order),
         "seed": order.seed,
         "command": order.command,
         "versions": {
@@ -205,6 +208,15 @@ def _meta(order: Order, system: System) -> dict[str, Any]:
         "clients": dict(topology.clients),
         "processes": sum(topology.clients.values()),
     }
+
+
+def _drawn_from(order: Order) -> dict[str, Any]:
+    """What the schedule was drawn from; {} when it was written down."""
+    drawn_from = order.loaded.drawn_from
+    if drawn_from is None:
+        return {}
+    seed = order.seed if drawn_from.seed is None else drawn_from.seed
+    return {"seed": seed, "schedule": drawn_from.resolved()}
 
 
 def _cluster(order: Order, system: System, run_id: str, record: Path) -> RunningCluster:
@@ -231,6 +243,8 @@ def _nemesis(stage: _Stage, cluster: RunningCluster, sampler: Sampler) -> Nemesi
         roles=sampler.roles,
         client_zones=list(loaded.topology.clients),
         steps=system.steps if isinstance(system, HasOperators) else {},
+        lacking=lacking(loaded.experiment.schedule, stage.order.capabilities.get("faults", {})),
+        when_unavailable=loaded.experiment.when_unavailable,
     )
 
 
@@ -274,20 +288,26 @@ def _load(order: Order, system: System, cluster: RunningCluster, writer: RunWrit
 
 
 def _wait(
-    stage: _Stage,
-    cluster: RunningCluster,
-    watched: Sequence[LoadPool | Nemesis | Sampler],
-    duration_ns: int,
+    stage: _Stage, cluster: RunningCluster, pool: LoadPool, nemesis: Nemesis, sampler: Sampler
 ) -> None:
-    """Until the load phase is over; an error as soon as clients or the engine are lost."""
-    while (left := stage.t0_ns + duration_ns - time.monotonic_ns()) > 0:
-        for part in watched:
+    """Until the load phase is over, or the experiment's `abort_when` ends it; an error as soon as
+    clients or the engine are lost."""
+    experiment = stage.order.loaded.experiment
+    abort = AbortWatch(experiment.abort_when, len(cluster.nodes))
+    while (left := stage.t0_ns + experiment.duration_ns - time.monotonic_ns()) > 0:
+        for part in (pool, nemesis, sampler):
             part.check()
         if lost := cluster.lost():
             raise EngineError(
                 f"the container engine stopped in mid-run: {lost}",
                 fix="look at `docker info`; `aftershock down --all` removes what is left",
             )
+        now_ns = time.monotonic_ns() - stage.t0_ns
+        if why := abort.why(now_ns, pool.stats(), sampler.roles()):
+            nemesis.abort(why)
+            stage.watch.say(f"aborted at {now_ns / 1e9:.1f} s, because {why}")
+            stage.writer.update(aborted={"t_ns": now_ns, "why": why})
+            return
         time.sleep(min(0.2, left / 1e9))
 
 

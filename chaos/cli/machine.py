@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,9 +99,24 @@ def validate(files: Annotated[list[str], typer.Argument()], json: Json = False) 
         for finding in findings:
             err.print(finding.render(), markup=False)
         if not errors:
+            for line in _drawn(files):
+                out.print(line, markup=False)
             out.print(f"{len(files)} file{'s' if len(files) != 1 else ''} checked: right")
     if errors:
         raise typer.Exit(EXIT_USAGE)
+
+
+def _drawn(files: list[str]) -> Iterator[str]:
+    """The schedules of those files that draw one, as their own seed draws it."""
+    from chaos.cli.schedule import drawn_lines
+    from chaos.errors import SpecError
+    from chaos.spec.files import drawn, load_experiment
+
+    for file in files:
+        with contextlib.suppress(SpecError):  # not an experiment
+            loaded = load_experiment(file)
+            seed = loaded.experiment.seed
+            yield from drawn_lines(drawn(loaded, seed), seed)
 
 
 def schema(

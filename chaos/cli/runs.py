@@ -43,7 +43,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
-    experiment: Annotated[str, typer.Argument(help="A shipped experiment's name, or a file.")],
+    experiment: Annotated[
+        str,
+        typer.Argument(help="A shipped experiment's name, a file, or a run directory to do again."),
+    ],
     seed: Annotated[int | None, typer.Option(help="Instead of the experiment's own.")] = None,
     out_: Out = Path("runs"),
     set_: Annotated[
@@ -72,25 +75,33 @@ def run_one(
 ) -> tuple[Path, dict[str, Any]]:
     """Run, judge, write results.json; the run directory and the results."""
     from chaos.cli.live import LiveWatch
+    from chaos.cli.schedule import drawn_lines, hold_against_host
     from chaos.registry import SYSTEMS
     from chaos.runner import Order, images_for
     from chaos.runner import run as run_experiment
     from chaos.runtime import engine
+    from chaos.spec.files import drawn
 
-    for note in loaded.notes if not quiet else ():
-        err.print(note.render(), markup=False)
+    seed = loaded.experiment.seed if seed is None else seed
+    loaded = drawn(loaded, seed)
+    if not quiet:
+        for note in loaded.notes:
+            err.print(note.render(), markup=False)
+        for line in drawn_lines(loaded, seed):
+            err.print(line, markup=False)
     client = connect(start=True)
     remove_leftovers(client)
     system = SYSTEMS.get(loaded.topology.system)
     images = images_for(system, loaded.topology.image, client, image_progress)
+    ladders = hold_against_host(loaded, client, images["agent"])
     order = Order(
         loaded=loaded,
-        seed=loaded.experiment.seed if seed is None else seed,
+        seed=seed,
         out=out_dir,
         command=shlex.join(["aftershock", *sys.argv[1:]]),
         images=images,
         client=client,
-        capabilities=engine.capabilities(client),
+        capabilities={**engine.capabilities(client), "faults": ladders},
     )
     with LiveWatch(loaded.experiment.name, order.seed, quiet=quiet) as watch:
         path = run_experiment(order, watch)

@@ -14,6 +14,7 @@ later events override earlier ones. The events:
                `removed`: true when its containers are gone, and it with them
     step · step-done                an operator's step
     failed     it could not be done: why
+    skipped    it was left out: the host cannot do it, or the faults were ended early: why
     cancelled  "inject" was written, but nothing was injected: why
 """
 
@@ -35,7 +36,7 @@ from chaos.record.tables import table_of
 
 EVENTS = (
     "planned", "inject", "injected", "probed", "heal", "healed", "heal-probed",
-    "step", "step-done", "failed", "cancelled",
+    "step", "step-done", "failed", "skipped", "cancelled",
 )  # fmt: skip
 _TIMES = {"inject": "inject_ns", "step": "inject_ns", "heal": "heal_ns"}
 _JSON_COLUMNS = ("asked", "targets", "requested", "measured")
@@ -116,6 +117,9 @@ def faults_from_journal(path: Path) -> pa.Table:
             row[column] = event["t_ns"]
         if event["event"] == "inject":
             row["heal_outcome"] = "pending"
+        if event["event"] == "cancelled":  # nothing was injected, so there is nothing to heal
+            row.pop("inject_ns", None)
+            row.pop("heal_outcome", None)
         row.update(
             {key: _cell(key, event[key]) for key in FAULTS.names if event.get(key) is not None}
         )

@@ -138,6 +138,9 @@ def _notes(path: Path, meta: dict[str, Any], until_ns: int | None) -> list[str]:
         notes.append("the run is still going on" if still else "the run's process ended early")
     elif meta["state"] != "done":
         notes.append(f"the run {meta['state']}" + (f": {meta['reason']}" if meta["reason"] else ""))
+    aborted = meta["aborted"]
+    if isinstance(aborted.get("t_ns"), int):
+        notes.append(f"aborted at {aborted['t_ns'] / 1e9:.1f} s, because {aborted.get('why')}")
     if until_ns is not None:
         notes.append(
             f"the record is complete until {until_ns / 1e9:.3f} s; operations begun later are "

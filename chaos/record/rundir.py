@@ -37,6 +37,7 @@ RUN_DEFAULTS: dict[str, Any] = {
     "name": "",  # of the experiment
     "experiment": {},  # as resolved, defaults filled in
     "topology": {},
+    "random": {},  # what the schedule was drawn from: {seed, schedule}; {}: it was written down
     "seed": 0,
     "command": "",
     "versions": {},
@@ -45,6 +46,7 @@ RUN_DEFAULTS: dict[str, Any] = {
     "started_utc": "",  # ISO 8601, Z
     "state": "running",  # running | done | interrupted | failed
     "reason": "",  # why it is not done
+    "aborted": {},  # {t_ns, why}: when and why abort_when ended the faults; {}: it did not
     "phases": [],  # {name: up|load|heal|settle|final|down, start_ns, end_ns}
     "nodes": [],  # {name, zone, region, provider, role, address}
     "clients": {},  # zone: number of clients
