@@ -32,13 +32,17 @@ _SIZE_BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
+_BITS = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
 _RATE_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 _NUMBER = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?(.{0,20})", re.ASCII | re.DOTALL)
 _LIMIT = 2**62  # fits a signed 64-bit column with room to add two of them
 
 DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(ns|us|µs|μs|ms|s|m|h)$"
+SIGNED_DURATION_PATTERN = DURATION_PATTERN.replace("^", "^[+-]?")
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
+BYTES_PER_S_PATTERN = SIZE_PATTERN.replace(")$", ")/s$")
+BITS_PER_S_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(bit|kbit|Mbit|Gbit)/s$"
 RATE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?/(s|m|h)$"
 PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)? ?%$"
 
@@ -59,6 +63,14 @@ def parse_duration_ns(text: object) -> int:
             f"expected a duration of whole nanoseconds, got {shown(text)}", fix="drop some digits"
         )
     return _bounded(int(exact), text)
+
+
+def parse_signed_duration_ns(text: object) -> int:
+    """`"-5m"` → -300_000_000_000; a sign may stand before a duration. UnitError for the rest."""
+    if isinstance(text, str) and text[:1] in ("-", "+"):
+        sign = -1 if text[0] == "-" else 1
+        return sign * parse_duration_ns(text[1:])
+    return parse_duration_ns(text)
 
 
 def format_duration(ns: int) -> str:
@@ -133,6 +145,40 @@ def format_percent(share: float) -> str:
     return f"{share * 100:.9f}".rstrip("0").rstrip(".") + "%"
 
 
+def parse_bytes_per_s(text: object) -> int:
+    """`"1MB/s"` → 1_000_000 (bytes per second). UnitError for anything else, and for zero."""
+    size = text.removesuffix("/s") if isinstance(text, str) else text
+    if size == text or not (found := parse_size_bytes(size)):
+        raise UnitError(
+            f"expected bytes per second, such as 1MB/s or 512KiB/s, got {shown(text)}",
+            fix="end it with /s" if isinstance(text, str) and size == text else "",
+        )
+    return found
+
+
+def format_bytes_per_s(per_s: int) -> str:
+    """1_000_000 → `"1MB/s"`."""
+    return f"{format_size(per_s)}/s"
+
+
+def parse_bits_per_s(text: object) -> int:
+    """`"1Mbit/s"` → 1_000_000 (bits per second). UnitError for anything else, and for zero."""
+    number, unit = _split(text, "a bit rate", ("1Mbit/s", "64kbit/s"), "Mbit/s")
+    factor = _BITS.get(unit.removesuffix("/s")) if unit.endswith("/s") else None
+    if factor is None:
+        raise _wrong_unit(text, number, unit, "a bit rate", tuple(f"{name}/s" for name in _BITS))
+    bits = number * factor
+    if bits < 1 or bits.denominator != 1:
+        raise UnitError(f"expected a bit rate of whole bits, above zero, got {shown(text)}")
+    return _bounded(int(bits), text)
+
+
+def format_bits_per_s(per_s: int) -> str:
+    """1_000_000 → `"1Mbit/s"`: the largest unit that divides it."""
+    unit = max((u for u in _BITS if per_s % _BITS[u] == 0), key=_BITS.__getitem__)
+    return f"{per_s // _BITS[unit]}{unit}/s"
+
+
 def shown(value: object) -> str:
     """A value as an error message shows it: short, on one line, with no control characters."""
     if value is None:
@@ -194,6 +240,10 @@ _ALIASES = {
     "gib": "GiB",
     "tib": "TiB",
     "b": "B",
+    "bps": "bit/s",
+    "kbps": "kbit/s",
+    "mbps": "Mbit/s",
+    "gbps": "Gbit/s",
     "/sec": "/s",
     "ps": "/s",
     "/min": "/m",

@@ -16,6 +16,7 @@ import docker
 
 from chaos.agent.link import AgentLink
 from chaos.errors import AftershockError, ClusterError
+from chaos.runtime import base_links
 from chaos.runtime.claims import Claims
 from chaos.runtime.clients import ClientsPod
 from chaos.runtime.disks import Disk
@@ -28,13 +29,21 @@ from chaos.runtime.docker import (
     reaches_directly,
     remove_run,
 )
-from chaos.runtime.helper import DiskMaker
+from chaos.runtime.helper import DiskMaker, Helper
 from chaos.runtime.pod import Pod
 from chaos.runtime.toxiproxy import Link, Links
 from chaos.runtime.ways import CLIENTS, Layout, Way
 from chaos.spec.checks import placed
 from chaos.spec.topology import Topology
-from chaos.systems.base import Address, ContainerSpec, Node, System
+from chaos.systems.base import (
+    Address,
+    ContainerSpec,
+    Handshake,
+    HasBulk,
+    HasHandshakes,
+    Node,
+    System,
+)
 
 LABEL_SPEC = "aftershock.spec"
 # Claims on a node: it does not answer; it may not answer; the engine froze it.
@@ -118,6 +127,11 @@ class RunningCluster:
         finally:
             maker.close()
 
+    def helper(self, **rights: Any) -> Helper:
+        """A new helper container of this run; its rights as `Helper` takes them."""
+        image = self._plan.images["agent"]
+        return Helper(self._client, image, self._prefix, self._labels, **rights)
+
     def _start_pod(self, node: Node, specs: Sequence[ContainerSpec]) -> None:
         plan = self._plan
         pod = Pod(self._client, node, self._prefix, self._labels)
@@ -127,6 +141,7 @@ class RunningCluster:
         self.hello[node.name] = pod.start_agent(
             plan.images["agent"], self._network.name, peers, self.layout.aliases(node.name)
         )
+        self._delay(node.name, pod.link)
         pod.start_databases(specs, plan.images)
 
     def _start_clients(self, gateway: str) -> None:
@@ -144,6 +159,12 @@ class RunningCluster:
             publish=not reaches_directly(gateway),
             labels={LABEL_SPEC: self._spec(upstreams)},
         )
+        self._delay(CLIENTS, self.clients.link)
+
+    def _delay(self, receiver: str, link: AgentLink) -> None:
+        """Make its links as long as the topology says, before anything is sent on them."""
+        hello = self.hello[receiver]
+        base_links.apply(self._plan.topology, self.layout, receiver, link, hello)
 
     def _spec(self, links: Iterable[Link]) -> str:
         """What `attached.py` needs to know this cluster again, as a label."""
@@ -202,6 +223,20 @@ class RunningCluster:
     def knock(self, port: str) -> bytes:
         """What a live server on that port answers at once."""
         return self._plan.system.knocks[port]
+
+    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes | None:
+        """A request of so many bytes with an answer of so many; None where the system has none."""
+        system = self._plan.system
+        if not isinstance(system, HasBulk):
+            return None
+        return system.bulk(port, request_bytes, answer_bytes)
+
+    def handshake(self, port: str) -> Handshake:
+        """How a connection to that port begins that the server counts, and serves."""
+        system = self._plan.system
+        if isinstance(system, HasHandshakes) and port in system.handshakes:
+            return system.handshakes[port]
+        return Handshake(say=self.knock(port), served=b"")
 
     def endpoints(self, zone: str) -> dict[str, dict[str, Address]]:
         """{node: {port name: address}} through the links of `zone`."""

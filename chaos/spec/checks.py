@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from chaos import registry
 from chaos.errors import SpecError
+from chaos.spec.entries.link import LinkEntry
 from chaos.spec.entries.partition import PartitionEntry
 from chaos.spec.experiment import Experiment
 from chaos.spec.target import PLACES, WORDS, Side, Target
@@ -155,10 +156,13 @@ def _links(topology: Topology) -> Iterator[Complaint]:
             if wrong:
                 yield Complaint(path=path, message=wrong)
             ways |= own
-    if topology.links:
-        yield Complaint(
-            path=("links",), message="link delays are not applied yet", key=True, note=True
-        )
+        if link.jitter_ns > link.delay_ns:
+            yield Complaint(
+                path=("links", index, "jitter"),
+                message="the jitter is more than the delay: as no packet comes before it was sent,"
+                " the mean will be above `delay`",
+                note=True,
+            )
 
 
 def _link_between(topology: Topology, one: str, other: str) -> str:
@@ -263,6 +267,11 @@ def check_entry(
     yield from _disk(entry, path, topology)
     if isinstance(entry, PartitionEntry):
         yield from _partition(entry, path, topology, system)
+    if isinstance(entry, LinkEntry):
+        for key, members in (("from", entry.from_), ("to", entry.to)):
+            yield from _members(members or (), (*path, key), topology, system)
+        for number, members in enumerate(entry.between or ()):
+            yield from _members(members, (*path, "between", number), topology, system)
 
 
 def _disk(entry: object, path: Path, topology: Topology) -> Iterator[Complaint]:
@@ -303,14 +312,22 @@ def _partition(
     seen: set[Side] = set()
     for number, members in enumerate(entry.between or ()):
         for index, member in enumerate(members):
-            place: Path = (*path, "between", number, index)
             if member in seen and (member.target is None or member.target.kind == "node"):
-                yield Complaint(path=place, message=f"`{member}` stands here twice")
+                message = f"`{member}` stands here twice"
+                yield Complaint(path=(*path, "between", number, index), message=message)
             seen.add(member)
-            if member.target is not None:
-                yield from _target(member.target, place, topology, system)
-            else:
-                yield from _client_zone(member.clients_zone or "", place, topology)
+        yield from _members(members, (*path, "between", number), topology, system)
+
+
+def _members(
+    members: Sequence[Side], path: Path, topology: Topology, system: System
+) -> Iterator[Complaint]:
+    """References of one side."""
+    for index, member in enumerate(members):
+        if member.target is not None:
+            yield from _target(member.target, (*path, index), topology, system)
+        else:
+            yield from _client_zone(member.clients_zone or "", (*path, index), topology)
 
 
 def _shape(entry: PartitionEntry, path: Path, nodes: int) -> Iterator[Complaint]:

@@ -135,6 +135,30 @@ DurationNs = Annotated[
     PlainSerializer(units.format_duration, return_type=str, when_used="json"),
     _text_schema(units.DURATION_PATTERN, "30s", "1.5s", "2m", "30ms"),
 ]
+SignedDurationNs = Annotated[
+    int,
+    PlainValidator(units.parse_signed_duration_ns),
+    PlainSerializer(units.format_duration, return_type=str, when_used="json"),
+    _text_schema(units.SIGNED_DURATION_PATTERN, "1h", "-5m", "300ms"),
+]
+SizeBytes = Annotated[
+    int,
+    PlainValidator(units.parse_size_bytes),
+    PlainSerializer(units.format_size, return_type=str, when_used="json"),
+    _text_schema(units.SIZE_PATTERN, "256MB", "1GiB"),
+]
+BytesPerS = Annotated[
+    int,
+    PlainValidator(units.parse_bytes_per_s),
+    PlainSerializer(units.format_bytes_per_s, return_type=str, when_used="json"),
+    _text_schema(units.BYTES_PER_S_PATTERN, "1MB/s", "512KiB/s"),
+]
+BitsPerS = Annotated[
+    int,
+    PlainValidator(units.parse_bits_per_s),
+    PlainSerializer(units.format_bits_per_s, return_type=str, when_used="json"),
+    _text_schema(units.BITS_PER_S_PATTERN, "1Mbit/s", "64kbit/s"),
+]
 RatePerS = Annotated[
     float,
     PlainValidator(units.parse_rate_per_s),

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from chaos.spec.fields import ITEMS, DurationNs, HostName, Model, Name, Number, Setting, Text, Whole
+from chaos.spec.fields import (
+    ITEMS,
+    DurationNs,
+    HostName,
+    Model,
+    Name,
+    Number,
+    Setting,
+    SizeBytes,
+    Text,
+    Whole,
+    Wrong,
+)
+from chaos.units import format_size
 
 ADDRESSES_MAX = 245  # for nodes and for the clients' ways to them: what a /24 has to spare
+
+# An etcd log is written into files of 64 MB, made in advance; mkfs.xfs makes nothing below 300 MiB.
+DISK_BYTES_MIN = {"ext4": 64 * 10**6, "xfs": 300 * 2**20}
+DISK_BYTES_MAX = 64 * 10**9
 
 Count = Annotated[Whole, Field(ge=1, le=256)]
 
@@ -30,9 +47,9 @@ class Link(Model):
     from_: Annotated[Name | None, Field(alias="from")] = None
     """Only packets from this end are delayed."""
     delay_ns: Annotated[DurationNs, Field(alias="delay")]
-    """One-way delay, such as 30ms."""
+    """One-way delay, such as 30ms; the mean."""
     jitter_ns: Annotated[DurationNs, Field(alias="jitter")] = 0
-    """How far the delay varies around its mean."""
+    """The delay's standard deviation; it varies as a normal distribution does."""
 
 
 class TopologyNode(Model):
@@ -42,6 +59,26 @@ class TopologyNode(Model):
     """The zone it lives in."""
     role: Literal["primary", "replica"] | None = None
     """The role it starts in; left out, the system decides."""
+
+
+class Disk(Model):
+    """The filesystem each database keeps its data on: an image of its own on a loop device."""
+
+    size_bytes: Annotated[SizeBytes, Field(alias="size")]
+    """How large it is; only what is written takes space of the host."""
+    filesystem: Literal["ext4", "xfs"] = "ext4"
+    """ext4 or xfs."""
+
+    @model_validator(mode="after")
+    def _within_bounds(self) -> Disk:
+        least = DISK_BYTES_MIN[self.filesystem]
+        if not least <= self.size_bytes <= DISK_BYTES_MAX:
+            raise Wrong(
+                f"expected from {format_size(least)} to {format_size(DISK_BYTES_MAX)} for "
+                f"{self.filesystem}, got {format_size(self.size_bytes)}",
+                "write `size: 512MB`",
+            )
+        return self
 
 
 class Cost(Model):
@@ -69,11 +106,13 @@ class Topology(Model):
     regions: dict[Name, Region]
     """Regions and their zones."""
     links: Annotated[tuple[Link, ...], ITEMS] = ()
-    """Delays between places. Read and checked, not applied yet."""
+    """Delays between places; a link between two zones beats that of their regions."""
     nodes: dict[HostName, TopologyNode]
     """Nodes by name."""
     clients: dict[Name, Count] = Field(default_factory=dict)
     """Client processes by the zone they live in."""
+    disk: Disk | None = None
+    """Disks that can fail; left out, data is on ordinary volumes and disk faults are few."""
     cost: Cost | None = None
     """Machines and disks, for the monthly price."""
     image: dict[Text, Text] = Field(default_factory=dict)

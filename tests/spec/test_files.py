@@ -180,12 +180,12 @@ def test_a_story_brings_its_two_experiments() -> None:
 def test_validate_tells_the_kinds_apart(topology: Write, experiment: Write, tmp_path: Path) -> None:
     (tmp_path / "what.yaml").write_text("hello: world\n")
     broken = experiment(("duration: 10s", "duration: 10"))
-    topology(add="links: [{between: [a, b], delay: 1ms}]\n")
+    topology(add="links: [{between: [a, b], delay: 1ms, jitter: 2ms}]\n")
     found = validate_files(["what.yaml", str(broken), "small.yaml", "gone.yaml", "etcd-partition"])
     assert [(f.path, f.line, f.column, f.severity) for f in found] == [
         ("what.yaml", 1, 1, "error"),
         ("try.yaml", 4, 11, "error"),
-        ("small.yaml", 10, 1, "note"),
+        ("small.yaml", 10, 47, "note"),
         ("gone.yaml", 0, 0, "error"),
     ]
 

@@ -120,12 +120,17 @@ def test_a_broken_link(topology: Write, link: str) -> None:
     assert str(caught.value).startswith(f"small.yaml:{LINKS[link]}")
 
 
-def test_a_link_each_way_is_right_and_not_yet_applied(topology: Write) -> None:
-    link = "  - {{between: [a, b], from: {0}, delay: 1ms}}\n"
-    loaded = load_topology(topology(add="links:\n" + link.format("a") + link.format("b")))
+def test_a_link_each_way_is_right_and_a_jitter_above_the_delay_is_noted(topology: Write) -> None:
+    link = "  - {{between: [a, b], from: {0}, delay: {1}ms, jitter: 1ms}}\n"
+    loaded = load_topology(topology(add="links:\n" + link.format("a", 1) + link.format("b", 0.1)))
     assert [link.from_ for link in loaded.topology.links] == ["a", "b"]
     assert [(note.message, note.line, note.severity) for note in loaded.notes] == [
-        ("link delays are not applied yet", 10, "note")
+        (
+            "the jitter is more than the delay: as no packet comes before it was sent, the mean"
+            " will be above `delay`",
+            12,
+            "note",
+        )
     ]
 
 
