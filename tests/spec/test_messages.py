@@ -167,7 +167,8 @@ try.yaml:6:5: expected the key `for`, found none
     |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 → add it""",
     (FAULT, "fault: partition, isolate: n1, between: [[n1], [n2]]"): """\
-try.yaml:6:5: expected either `isolate:` or `between:`, got both
+try.yaml:6:5: expected one of `isolate:`, `between:`, `bridge:`, `ring:` and `halves:`, got \
+`isolate:` and `between:`
   6 |   - {at: 1s, for: 2s, fault: partition, isolate: n1, between: [[n1], [n2]]}
     |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 → keep one""",
