@@ -3,9 +3,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 SERVE ?= 1
 PORT ?= 8501
+N ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format images engine dashboard schemas lock clean
+.PHONY: help demo test torture bench lint format images engine dashboard schemas lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +22,10 @@ demo: $(READY) engine  ## Run the main job on real databases and show it (SERVE=
 test: $(READY) engine chromium  ## Run every test: units, real databases, browser
 	@$(BIN)/aftershock images build
 	@$(BIN)/pytest
+
+torture: $(READY) engine  ## Kill the controller N=100 times with two faults active; nothing may stay
+	@$(BIN)/aftershock images build
+	@AFTERSHOCK_TORTURE=$(N) $(BIN)/pytest tests/real/test_torture.py
 
 bench: $(READY) engine  ## Measure; prints tables, some against other tools in the same run
 	@$(BIN)/aftershock images build

@@ -1,0 +1,288 @@
+"""The controller is killed at random moments with two faults active, over and over.
+
+`make torture` does it a hundred times; AFTERSHOCK_TORTURE says how often, AFTERSHOCK_TORTURE_SEED
+which draws. After each: links, pauses and clocks are as before within a lease and a second, looked
+at inside the pods; the watchdog heals the rest and goes; `show` reads the run; after `down` nothing
+of it is left on this host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.errors import AftershockError
+from chaos.healing.remains import CLIENTS, find
+from chaos.record.journal import open_faults, read_journal
+from chaos.registry import FAULTS
+from chaos.runtime import docker as engine_api
+from chaos.spec.files import load_experiment
+
+TIMES = int(os.environ.get("AFTERSHOCK_TORTURE", "10"))
+SEED = int(os.environ.get("AFTERSHOCK_TORTURE_SEED", "1"))
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120 + 15 * TIMES)]
+
+AT_ONCE = 3
+LEASE_S = 3.0
+REST_S = 45.0  # toxics, limits, stopped databases; a slow machine gets that long
+LATE_S_MAX = 1.5  # how long after both injections were begun the controller is killed at most
+
+TOPOLOGY = """\
+name: two
+system: redis
+regions:
+  us-east: {zones: [us-east-a, us-east-b]}
+nodes:
+  n1: {zone: us-east-a}
+  n2: {zone: us-east-b}
+clients: {us-east-a: 1}
+"""
+DISK = "disk: {size: 64MB}\n"
+EXPERIMENT = """\
+name: torture
+topology: two.yaml
+workload: {name: set, rate: 20/s}
+duration: 60s
+schedule:
+"""
+
+# Fault → what its entry says beside `at` and `for`; one of them is drawn. Faults that this registry
+# does not have, or whose entry it would not take, are left out; restarts end by themselves at once
+# and are drawn for the moment in which they are under way.
+LASTING: Mapping[str, list[str]] = {
+    "partition": [
+        "isolate: n1",
+        "between: [[n1], [n2]], one_way: true",
+        "between: [[clients@us-east-a], [n2]]",
+    ],
+    "delay": ["delay: 60ms, between: [[n1], [n2]]", "between: [[n1], [n2]], delay: 60ms"],
+    "loss": ["between: [[n1], [n2]], loss: 30%", "between: [[n1], [n2]], probability: 30%"],
+    "bandwidth": ["between: [[n1], [n2]], rate: 1Mbit/s"],
+    "pause": ["target: n1", "target: all"],
+    "kill": ["target: n2"],
+    "crash-loop": ["target: n2"],
+    "slow": ["target: n1, cpus: 0.2", "target: n1, share: 20%", "target: n1, cpu: 20%"],
+    "memory-squeeze": ["target: n2", "target: n2, limit: 64MB"],
+    "cpu-steal": ["target: n1", "target: n1, share: 50%"],
+    "connection-exhaustion": ["target: n1"],
+    "fd-exhaustion": ["target: n2"],
+    "clock-step": ["target: n1, by: 1h", "target: n1, by: -1h"],
+    "clock-skew": ["target: n2, by: 500ms"],
+    "clock-drift": ["target: n1, ppm: 1000"],
+    "clock-strobe": ["target: n2, by: 200ms, every: 50ms", "target: n2, by: 200ms, period: 100ms"],
+    "client-latency": ["zones: all, nodes: n1, delay: 80ms"],
+    "client-timeout": ["zones: all, nodes: n2"],
+    "client-bandwidth": ["zones: all, nodes: n1, rate: 100kB/s"],
+    "client-reset": ["zones: all, nodes: n2"],
+    "client-down": ["zones: all, nodes: all"],
+    "disk-full": ["target: n1"],
+    "disk-slow": ["target: n2, iops: 20"],
+    "disk-read-only": ["target: n2"],
+}
+AT_ONCE_OVER: Mapping[str, list[str]] = {
+    "restart": ["target: n1"],
+    "power-loss": ["target: n2", "target: n2, for: 50s"],
+}
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One round: what is in force when the controller dies, and when that is."""
+
+    number: int
+    faults: tuple[str, ...]
+    entries: tuple[str, ...]
+    late_s: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a round showed."""
+
+    draw: Draw
+    released_s: float  # links, pauses and clocks as before, after the kill
+    healed_s: float  # everything else too
+    active: int  # faults that had taken effect
+
+
+def choices(folder: Path) -> dict[str, list[str]]:
+    """Fault → entries that can be scheduled here."""
+    found: dict[str, list[str]] = {}
+    for fault in FAULTS.names():
+        whole = [*LASTING.get(fault, ()), *AT_ONCE_OVER.get(fault, ())]
+        for words in whole:
+            lasting = ", for: 50s" if fault in LASTING else ""
+            entry = f"  - {{at: 300ms{lasting}, fault: {fault}, {words}}}\n"
+            try:
+                load_experiment(str(write(folder, "try.yaml", [entry])))
+            except AftershockError:
+                continue
+            found.setdefault(fault, []).append(entry)
+    return found
+
+
+def write(folder: Path, name: str, entries: list[str]) -> Path:
+    """An experiment with these entries, beside its topology."""
+    path = folder / name
+    path.write_text(EXPERIMENT + "".join(entries), encoding="utf-8")
+    return path
+
+
+def draws(known: Mapping[str, list[str]], count: int) -> list[Draw]:
+    """Pairs of faults, every one drawn before any is drawn twice."""
+    rng = random.Random(SEED)
+    bag: list[str] = []
+    drawn = []
+    for number in range(count):
+        pair: list[str] = []
+        while len(pair) < 2:
+            if not bag:
+                bag = rng.sample(sorted(known), len(known))
+            index = next((k for k, name in enumerate(bag) if name not in pair), None)
+            pair.append(bag.pop(index) if index is not None else rng.choice(sorted(known)))
+        entries = tuple(rng.choice(known[name]) for name in pair)
+        drawn.append(Draw(number, tuple(pair), entries, rng.uniform(0, LATE_S_MAX)))
+    return drawn
+
+
+def wait_until(what: str, done: Callable[[], Any], deadline_s: float) -> Any:
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        if found := done():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not happen within {deadline_s} s")
+
+
+def begun(run: Path) -> bool:
+    """Whether both injections have begun, as far as the journal says."""
+    return sum(e["event"] == "inject" for e in read_journal(run / "journal.jsonl")) == 2
+
+
+def in_force(client: Any, run_id: str) -> dict[str, Any]:
+    """What is held in the pods and frozen by the engine. Toxics belong to the rest."""
+    remains = find(client, run_id)
+    assert set(remains.agents) == {"n1", "n2", CLIENTS}
+    held: dict[str, Any] = {node: kinds for node, kinds in remains.inspect().items() if kinds}
+    return held | {f"{node} frozen": names for node, names in remains.frozen().items()}
+
+
+def play(draw: Draw, folder: Path, command: Any, client: Any) -> Round:
+    """One round; AssertionError says what was not as it should be, and after which faults."""
+    here = folder / str(draw.number)
+    here.mkdir()
+    for name in ("two.yaml",):
+        shutil.copy(folder / name, here)
+    file = write(here, "torture.yaml", list(draw.entries))
+    process = command.start(here / "runs", str(file))
+    run_id = ""
+    try:
+        run = wait_until(
+            "a run directory", lambda: next(iter(here.glob("runs/*/*/run.json")), None), 30
+        ).parent
+        run_id = json.loads((run / "run.json").read_text())["run_id"]
+        wait_until("both injections", lambda: begun(run) or process.poll() is not None, 60)
+        assert process.poll() is None, process.communicate()[1][-2000:]
+        time.sleep(draw.late_s)
+        active = sum(e["event"] == "injected" for e in read_journal(run / "journal.jsonl"))
+        os.killpg(process.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        process.communicate()
+        released_s = until_released(client, run_id, killed)
+        healed = wait_until(
+            "healing",
+            lambda: not open_faults(run / "journal.jsonl") and time.monotonic() - killed,
+            REST_S,
+        )
+        shown = command.say("show", str(run))
+        assert (shown.returncode, shown.stderr) == (0, ""), shown.stderr
+        downed = command.say("down", "-t", run_id)
+        assert downed.returncode == 0, downed.stderr
+        nothing_left(client, run_id, here)
+        return Round(draw, released_s, healed, active)
+    except AssertionError as error:
+        log = next(iter(here.glob("runs/*/*/logs/watchdog.log")), None)
+        said = log.read_text() if log else "(the watchdog said nothing)"
+        raise AssertionError(f"round {draw}:\n{error}\n{said}") from None
+    finally:
+        process.kill()
+        process.communicate()
+        if run_id:
+            engine_api.remove_run(client, run_id)
+
+
+def until_released(client: Any, run_id: str, killed: float) -> float:
+    """Seconds from the kill until nothing was in force; at most a lease and a second."""
+    while True:
+        looked = time.monotonic()
+        held = in_force(client, run_id)
+        if not held:
+            return looked - killed
+        assert looked - killed < LEASE_S + 1, f"still in force {looked - killed:.1f} s on: {held}"
+        time.sleep(0.05)
+
+
+def nothing_left(client: Any, run_id: str, here: Path) -> None:
+    """No container, network, volume, loop device, mount, cgroup or process of the run."""
+    assert run_id not in engine_api.runs(client)
+    of_run = f"aftershock-{run_id}"
+
+    def left() -> list[str]:
+        loops = [p.read_text() for p in Path("/sys/block").glob("loop*/loop/backing_file")]
+        found = [f"loop device on {text.strip()}" for text in loops if of_run in text]
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        found += [f"mount {line}" for line in mounts if of_run in line]
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if str(here).encode() in (entry / "cmdline").read_bytes():
+                    found.append(f"process {entry.name}")
+            except OSError:
+                continue
+        return found
+
+    end = time.monotonic() + 10  # the kernel lets go of a disk a moment after the engine
+    while (found := left()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert found == []
+
+
+def test_sigkill_at_random_moments(
+    command: Any, engine_client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in (TOPOLOGY + DISK, TOPOLOGY):
+        (tmp_path / "two.yaml").write_text(text, encoding="utf-8")
+        if known := choices(tmp_path):
+            break
+    assert {"partition", "pause", "kill", "client-latency"} <= set(known)
+    drawn = draws(known, TIMES)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        jobs = [pool.submit(play, draw, tmp_path, command, engine_client) for draw in drawn]
+    failed = [str(error) for job in jobs if (error := job.exception())]
+    rounds = [job.result() for job in jobs if not job.exception()]
+    with capsys.disabled():
+        report(rounds, failed, sorted(set(FAULTS.names()) - set(known)))
+    assert failed == [], f"{len(failed)} of {TIMES} rounds (seed {SEED})"
+    assert sum(r.active for r in rounds) > len(rounds), "too few faults were active"
+
+
+def report(rounds: list[Round], failed: list[str], undrawn: list[str]) -> None:
+    """What a person who ran `make torture` wants to see."""
+    print(f"\ntorture, seed {SEED}: {len(rounds)} rounds as they should be, {len(failed)} not")
+    for one in rounds:
+        names = " + ".join(one.draw.faults)
+        print(
+            f"  {one.draw.number:3d}  {names:45s} killed {one.draw.late_s:.2f} s on, released "
+            f"after {one.released_s:.2f} s, all healed after {one.healed_s:.2f} s"
+        )
+    print(f"  not drawn: {', '.join(undrawn) or 'none'}")
