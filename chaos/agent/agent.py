@@ -30,6 +30,7 @@ from typing import Any, Protocol
 from chaos.agent.addresses import Addresses
 from chaos.agent.beacons import Beacons
 from chaos.agent.cgroups import Cgroups
+from chaos.agent.clocks import Clocks
 from chaos.agent.connects import Connects
 from chaos.agent.crowd import Crowds
 from chaos.agent.cuts import LEASE_S
@@ -118,6 +119,7 @@ class Agent:
             Disks(),
             Files(),
             Connects(),
+            Clocks(self._loop),
         ]
 
     def run(self) -> None:

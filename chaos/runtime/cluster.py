@@ -37,9 +37,11 @@ from chaos.spec.checks import placed
 from chaos.spec.topology import Topology
 from chaos.systems.base import (
     Address,
+    ClockReading,
     ContainerSpec,
     Handshake,
     HasBulk,
+    HasClock,
     HasHandshakes,
     Node,
     System,
@@ -230,6 +232,11 @@ class RunningCluster:
         if not isinstance(system, HasBulk):
             return None
         return system.bulk(port, request_bytes, answer_bytes)
+
+    def clock(self, node: str, timeout_s: float) -> Callable[[], ClockReading | None] | None:
+        """A function that asks the node what time it is; None where the system has no such."""
+        system = self._plan.system
+        return system.clock(self, node, timeout_s) if isinstance(system, HasClock) else None
 
     def handshake(self, port: str) -> Handshake:
         """How a connection to that port begins that the server counts, and serves."""

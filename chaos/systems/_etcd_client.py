@@ -12,7 +12,9 @@ import base64
 import contextlib
 import http.client
 import json
+import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from chaos.record.op import Invocation, Result
@@ -141,6 +143,14 @@ class Gateway:
         self._http.request(
             "POST", path, json.dumps(body), headers={"Content-Type": "application/json"}
         )
+        return self._answer()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The same for a path that is only read."""
+        self._http.request("GET", path)
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
         answer = self._http.getresponse()
         text = answer.read()
         try:
@@ -171,6 +181,15 @@ def post_once(
         return gateway.post(path, body)
     finally:
         gateway.close()
+
+
+def unix_ns(text: str) -> int:
+    """A time as Go writes it (RFC 3339, up to nine decimals) in ns since 1970."""
+    match = re.fullmatch(r"([^.]{19})(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", text)
+    if match is None:
+        raise ValueError(f"expected a time, got {text[:60]!r}")
+    whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+    return int(whole.timestamp()) * 10**9 + int((match[2] or ".0")[1:].ljust(9, "0"))
 
 
 def encoded(text: str) -> str:

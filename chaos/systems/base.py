@@ -8,6 +8,7 @@ protocols. A system never touches a container itself: it gets a `Cluster` that c
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -185,6 +186,16 @@ class System(Protocol):
         """The driver's name and version, for run.json."""
 
 
+@runtime_checkable
+class HasBulk(Protocol):
+    """Knows requests of a given size, so that the flow of bytes on a link can be measured."""
+
+    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes:
+        """What to send on a new connection: at least so many bytes, with at least so many coming
+        back, and none of the data read or changed. An error is an answer. Where both are asked
+        for, no answer of that size comes before the whole request was read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What one node says about itself."""
@@ -196,6 +207,24 @@ class Observation:
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """What makes a server count a connection, and how it begins to answer one that it serves."""
+
+    say: bytes
+    served: bytes  # an answer that begins otherwise is a refusal
+
+
+@runtime_checkable
+class HasHandshakes(Protocol):
+    """Limits its connections: a server that is full still accepts TCP connections.
+
+    Without this the knock is said, and any answer is taken for service.
+    """
+
+    handshakes: Mapping[str, Handshake]  # port name → handshake
+
+
 @runtime_checkable
 class HasRoles(Protocol):
     """Asks each node for its own view, so that two primaries show."""
@@ -204,6 +233,36 @@ class HasRoles(Protocol):
         self, cluster: Reachable, node: str, timeout_s: float
     ) -> Callable[[], Observation]:
         """A function that asks `node` once per call, over one kept connection; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """What a database says the time is, against this host's own clock, in ns."""
+
+    offset_ns: int  # the database's time less this host's, at the middle of the request
+    error_ns: int  # at most so wrong: half of what the request took, and what the answer rounds
+    at_ns: int  # that middle, on the monotonic clock
+
+
+def read_clock(ask: Callable[[], int], rounded_ns: int = 0) -> ClockReading:
+    """Time one request whose answer is a time of day in ns, rounded to `rounded_ns`."""
+    before_ns, here_ns = time.monotonic_ns(), time.time_ns()
+    said_ns = ask()
+    half_ns = (time.monotonic_ns() - before_ns) // 2
+    return ClockReading(said_ns - here_ns - half_ns, half_ns + rounded_ns, before_ns + half_ns)
+
+
+@runtime_checkable
+class HasClock(Protocol):
+    """Its nodes can be asked what time they think it is."""
+
+    def clock(
+        self, cluster: Reachable, node: str, timeout_s: float
+    ) -> Callable[[], ClockReading | None]:
+        """A function that asks `node` once per call, over one kept connection.
+
+        None when it does not answer; never raises.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,24 +30,29 @@ from chaos.systems._etcd_client import (
     RegisterClient,
     SetClient,
     post_once,
+    unix_ns,
 )
 from chaos.systems.base import (
     Address,
     Client,
     ClientSpec,
+    ClockReading,
     Cluster,
     ContainerSpec,
+    Handshake,
     Node,
     NotConnected,
     Observation,
     Reachable,
     Step,
+    read_clock,
 )
 
-PORTS = {"db": 2379}
-PEER_PORT = 2380
+PORTS = {"db": 2379, "peer": 2380}
+PEER_PORT = PORTS["peer"]
 DATA = "/var/lib/etcd"
 ADMIN_TIMEOUT_S = 2.0
+PROBING = "/raft/probing"
 STATUS = "/v3/maintenance/status"
 FAILURES = (OSError, http.client.HTTPException, EtcdError, NotConnected)
 
@@ -151,6 +156,29 @@ class _Observer:
         )
 
 
+class _Prober:
+    """Asks one node for its time, as its peers do, over a kept connection."""
+
+    def __init__(self, address: Address, timeout_s: float) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._kept: Gateway | None = None
+
+    def clock(self) -> ClockReading | None:
+        """The `Now` of its answer, in nanoseconds. Never raises."""
+        kept, self._kept = self._kept, None
+        try:
+            kept = kept or Gateway(self._address, self._timeout_s)
+            gateway = kept
+            reading = read_clock(lambda: unix_ns(gateway.get(PROBING)["Now"]))
+        except (*FAILURES, KeyError, ValueError):
+            if kept is not None:
+                kept.close()
+            return None
+        self._kept = kept
+        return reading
+
+
 def _promote(cluster: Cluster, node: str) -> None:
     """Have the present leader hand over to `node`; both must be in the majority."""
     target = _status(cluster, node)
@@ -193,19 +221,34 @@ STEPS: Mapping[str, Step] = {
 }
 
 
+METRICS_BYTES = 50_000  # of etcd's own; it has over 100 kB of them
+
+
 class Etcd:
     """etcd 3.5."""
 
     name = "etcd"
     about = "etcd 3.5, a raft group; linearizable unless reads are made serializable"
     ports: Mapping[str, int] = PORTS
-    knocks: Mapping[str, bytes] = {"db": b"GET /version HTTP/1.1\r\nHost: etcd\r\n\r\n"}
+    knocks: Mapping[str, bytes] = dict.fromkeys(
+        PORTS, b"GET /version HTTP/1.1\r\nHost: etcd\r\n\r\n"
+    )
+    handshakes: Mapping[str, Handshake] = {
+        "db": Handshake(say=knocks["db"], served=b"HTTP/1.1 200")
+    }
     images: Sequence[str] = ("etcd",)
     workloads = frozenset({"register", "set"})
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
     client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}
     errors = ERRORS
     steps = STEPS
+
+    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes:
+        """A read of a long key, which is refused above 1.5 MiB, and the metrics again and again."""
+        body = b'{"serializable":true,"key":"%b"}' % (b"eHh4" * -(-request_bytes // 4))
+        ask = b"POST /v3/kv/range HTTP/1.1\r\nHost: etcd\r\nContent-Length: %d\r\n\r\n" % len(body)
+        metrics = b"GET /metrics HTTP/1.1\r\nHost: etcd\r\n\r\n"
+        return (ask + body) * (request_bytes > 0) + metrics * -(-answer_bytes // METRICS_BYTES)
 
     def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
         """Problems with the client's options, a sentence each."""
@@ -252,6 +295,12 @@ class Etcd:
     ) -> Callable[[], Observation]:
         """What `node` says: whether it leads, and its term."""
         return _Observer(cluster.address(node, "db"), timeout_s).observe
+
+    def clock(
+        self, cluster: Reachable, node: str, timeout_s: float
+    ) -> Callable[[], ClockReading | None]:
+        """The time `node` gives its peers, which compare it with theirs (rafthttp's prober)."""
+        return _Prober(cluster.address(node, "peer"), timeout_s).clock
 
     def converged(self, cluster: Cluster) -> bool:
         """Every node names the same leader in the same term and has applied what it had agreed."""

@@ -9,6 +9,7 @@ back is a second primary.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ import psycopg
 from chaos.errors import ClusterError
 from chaos.systems._common import operator_step, problems, role_problems
 from chaos.systems._postgres_client import (
+    DATABASE,
     ERRORS,
     FAILURES,
     TABLES,
@@ -41,12 +43,15 @@ from chaos.systems.base import (
     Address,
     Client,
     ClientSpec,
+    ClockReading,
     Cluster,
     ContainerSpec,
+    Handshake,
     Node,
     Observation,
     Reachable,
     Step,
+    read_clock,
 )
 
 ADMIN_TIMEOUT_S = 3.0
@@ -67,6 +72,11 @@ SELECT pg_is_in_recovery(),
         FROM pg_stat_wal_receiver),
        (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming')
 """
+# A session's first message (protocol, "Message Formats": StartupMessage). It takes a slot once it
+# is answered by AuthenticationOk ("R"); a full server answers with an error ("E").
+STARTUP_TEXT = b"\0\3\0\0user\0%s\0database\0%s\0\0" % (USER.encode(), DATABASE.encode())
+STARTUP = (len(STARTUP_TEXT) + 4).to_bytes(4, "big") + STARTUP_TEXT
+CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 SILENT_MS = 3000.0  # a primary speaks at least every wal_receiver_timeout / 2
 
 
@@ -116,17 +126,31 @@ class _Observer:
 
     def observe(self) -> Observation:
         """Never raises: no answer is an answer too."""
-        kept, self._kept = self._kept, None
         try:
-            kept = kept or Session(self._address, self._timeout_s, "aftershock observer")
-            row = kept.row(VIEW)
+            return _observation(self._row(VIEW))
         except FAILURES as error:
-            if kept is not None:
-                kept.close()
             silent = isinstance(error, NoAnswer) or "timed out" in str(error)
             return Observation(role="unknown" if silent else "down", note=str(error).strip()[:200])
+
+    def clock(self) -> ClockReading | None:
+        """What `clock_timestamp()` says, in microseconds. Never raises."""
+        try:
+            if self._kept is None:
+                self._row("SELECT 1")  # so that connecting is not in the time that is taken
+            return read_clock(lambda: 1000 * int(self._row(CLOCK)[0] or 0), 1000)
+        except FAILURES:
+            return None
+
+    def _row(self, statement: str) -> list[str | None]:
+        kept, self._kept = self._kept, None
+        kept = kept or Session(self._address, self._timeout_s, "aftershock observer")
+        try:
+            row = kept.row(statement)
+        except FAILURES:
+            kept.close()
+            raise
         self._kept = kept
-        return _observation(row)
+        return row
 
 
 def _observation(row: Sequence[str | None]) -> Observation:
@@ -270,12 +294,26 @@ class Postgres:
     # SSLRequest, which is answered by one byte before anybody logs in (protocol, "SSL Session
     # Encryption"); it leaves no line in the log.
     knocks: Mapping[str, bytes] = {"db": b"\x00\x00\x00\x08\x04\xd2\x16\x2f"}
+    handshakes: Mapping[str, Handshake] = {"db": Handshake(say=STARTUP, served=b"R")}
     images: Sequence[str] = ("postgres",)
     workloads = frozenset({"register", "set"})
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
     client_options: Mapping[str, str] = {}
     errors = ERRORS
     steps = STEPS
+
+    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes:
+        """A login and one query: a long comment, and a long text."""
+        login = f"user\0{USER}\0database\0{DATABASE}\0\0".encode()
+        query = f"SELECT repeat('x', {answer_bytes}) /*{'x' * request_bytes}*/\0".encode()
+        version = 3 << 16
+        return (
+            struct.pack("!II", 8 + len(login), version)
+            + login
+            + b"Q"
+            + struct.pack("!I", 4 + len(query))
+            + query
+        )
 
     def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
         """None: this client has no options."""
@@ -334,6 +372,12 @@ class Postgres:
     ) -> Callable[[], Observation]:
         """What `node` says: whether it is in recovery, its timeline, how far it is behind."""
         return _Observer(cluster.address(node, "db"), timeout_s).observe
+
+    def clock(
+        self, cluster: Reachable, node: str, timeout_s: float
+    ) -> Callable[[], ClockReading | None]:
+        """The time `node` gives in answer to `SELECT clock_timestamp()`."""
+        return _Observer(cluster.address(node, "db"), timeout_s).clock
 
     def converged(self, cluster: Cluster) -> bool:
         """One primary; every other node streams from it and has applied what it had when asked."""

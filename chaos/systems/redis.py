@@ -34,12 +34,15 @@ from chaos.systems.base import (
     Address,
     Client,
     ClientSpec,
+    ClockReading,
     Cluster,
     ContainerSpec,
+    Handshake,
     Node,
     Observation,
     Reachable,
     Step,
+    read_clock,
 )
 
 ADMIN_TIMEOUT_S = 2.0
@@ -109,6 +112,14 @@ class _Observer:
             return None, f"no term, its Sentinel is silent: {error}"
         return int(known["config-epoch"]), None
 
+    def clock(self) -> ClockReading | None:
+        """What `TIME` says: seconds and microseconds. Never raises."""
+        try:
+            self._ask("db", "PING")  # so that connecting is not in the time that is taken
+            return read_clock(lambda: _nanoseconds(self._ask("db", "TIME")), 1000)
+        except RedisError:
+            return None
+
     def _ask(self, port: str, *command: str) -> Any:
         kept = self._kept.pop(port, None) or connect(self._addresses[port], self._timeout_s)
         try:
@@ -121,6 +132,11 @@ class _Observer:
             raise
         self._kept[port] = kept
         return answer
+
+
+def _nanoseconds(answer: Sequence[bytes]) -> int:
+    seconds, microseconds = map(int, answer)
+    return seconds * 10**9 + microseconds * 1000
 
 
 def _replica(seen: Mapping[str, str], term: int | None, note: str | None) -> Observation:
@@ -224,12 +240,16 @@ STEPS: Mapping[str, Step] = {
 
 
 def _container(name: str, program: str, conf: str) -> ContainerSpec:
-    """One process that may rewrite its configuration: a failover is remembered over a restart."""
+    """One process that may rewrite its configuration: a failover is remembered over a restart.
+
+    The copy is synced, as an operator's file would be long before: power may be lost at any time.
+    """
     given, own = f"/etc/aftershock/{name}.conf", f"{HOME}/{name}.conf"
+    copied = f"test -s {own} || {{ cp {given} {own}; sync {own} {HOME}; }}"
     return ContainerSpec(
         name=name,
         image="redis",
-        command=["sh", "-c", f"test -f {own} || cp {given} {own}; exec {program} {own}"],
+        command=["sh", "-c", f"{copied}; exec {program} {own}"],
         files={given: conf},
         data_dir=HOME,
     )
@@ -242,12 +262,22 @@ class Redis:
     about = "Redis 8, one primary with replicas, failover by Sentinel"
     ports: Mapping[str, int] = PORTS
     knocks: Mapping[str, bytes] = {"db": b"PING\r\n", "sentinel": b"PING\r\n"}
+    handshakes: Mapping[str, Handshake] = {"db": Handshake(say=b"PING\r\n", served=b"+PONG")}
     images: Sequence[str] = ("redis",)
     workloads = frozenset({"register", "set"})
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
     client_options: Mapping[str, str] = {}
     errors = ERRORS
     steps = STEPS
+
+    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes:
+        """A question whether a long key is there (a Sentinel says that it does not know it), and a
+        long echo."""
+        return b"".join(
+            b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(verb), verb, size, bytes(size))
+            for verb, size in ((b"EXISTS", request_bytes), (b"PING", answer_bytes))
+            if size
+        )
 
     def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
         """None: this client has no options."""
@@ -295,6 +325,13 @@ class Redis:
         return _Observer(
             cluster.address(node, "db"), cluster.address(node, "sentinel"), timeout_s
         ).observe
+
+    def clock(
+        self, cluster: Reachable, node: str, timeout_s: float
+    ) -> Callable[[], ClockReading | None]:
+        """The time `node` gives in answer to `TIME`."""
+        addresses = cluster.address(node, "db"), cluster.address(node, "sentinel")
+        return _Observer(*addresses, timeout_s).clock
 
     def converged(self, cluster: Cluster) -> bool:
         """One primary, named by every Sentinel; every replica is linked to it and has its data."""

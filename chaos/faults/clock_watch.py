@@ -1,0 +1,128 @@
+"""A node's clock, as its database tells it, over the length of a fault.
+
+The database is asked some 25 times a second from before the fault until after it. Each answer is a
+reading: how far its clock is from this host's, and how wrong that may be (half of the request's
+time). What other clock faults add to the same node at that moment is known and taken off, so that
+what remains is this fault's own share.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from chaos.systems.base import ClockReading
+
+EVERY_S = 0.04
+AGAIN_S = 0.2  # a node that does not answer is left alone for so long
+READINGS_MAX = 20_000
+BASELINE_MAX = 10
+GOOD = 2.0  # readings at most this many times as inexact as the best ones are counted for a slope
+SIGMAS = 3.0
+
+Ask = Callable[[], ClockReading | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One reading without what other faults add: this fault's share, in ns."""
+
+    at_ns: int
+    shift_ns: int
+    error_ns: int
+
+
+class Watch:
+    """Asks one node again and again, in a thread of its own.
+
+    `others(t_ns)`: what other faults add to its clock at a monotonic time, ns. It ends by itself
+    after `lasts_s`, should nobody close it.
+    """
+
+    def __init__(self, node: str, ask: Ask, others: Callable[[int], int], lasts_s: float) -> None:
+        self._ask = ask
+        self._others = others
+        self._ends = time.monotonic() + lasts_s
+        self._shares: list[Share] = []
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name=f"clock-{node}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._ended = True
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """Ask now."""
+        self._wake.set()
+
+    def between(self, since_ns: int, until_ns: int | None = None) -> list[Share]:
+        """The readings that were certainly taken in a stretch of time."""
+        with self._lock:
+            shares = list(self._shares)
+        return [
+            s for s in shares
+            if s.at_ns - s.error_ns > since_ns
+            and (until_ns is None or s.at_ns + s.error_ns < until_ns)
+        ]  # fmt: skip
+
+    def wait(self, since_ns: int, count: int, deadline_s: float) -> list[Share]:
+        """The same, once there are `count` of them or the deadline has passed."""
+        end = time.monotonic() + deadline_s
+        while True:
+            found = self.between(since_ns)
+            left_s = end - time.monotonic()
+            if len(found) >= count or left_s <= 0:
+                return found
+            self.hurry()
+            time.sleep(min(left_s, 0.005))
+
+    def baseline(self, until_ns: int) -> int:
+        """What the node's clock was wrong by before the fault, ns; 0 when it did not answer."""
+        before = self.between(0, until_ns)[-BASELINE_MAX:]
+        return min(before, key=lambda share: share.error_ns).shift_ns if before else 0
+
+    def _run(self) -> None:
+        while not self._ended and time.monotonic() < self._ends:
+            reading = self._ask()
+            if reading is not None:
+                shift_ns = reading.offset_ns - self._others(reading.at_ns)
+                with self._lock:
+                    self._shares.append(Share(reading.at_ns, shift_ns, reading.error_ns))
+                    if len(self._shares) > READINGS_MAX:
+                        self._shares = self._shares[::2]
+            self._wake.wait(EVERY_S if reading is not None else AGAIN_S)
+            self._wake.clear()
+
+
+def best(shares: Sequence[Share]) -> Share:
+    """The most exact reading."""
+    return min(shares, key=lambda share: share.error_ns)
+
+
+def slope(shares: Sequence[Share]) -> tuple[float, float] | None:
+    """(ppm, ± ppm): how fast the clock goes wrong, by least squares over the exact readings.
+
+    What a request takes one way more than the other shifts all readings alike and does not matter.
+    None when there are too few.
+    """
+    floor = statistics.median(share.error_ns for share in shares) if shares else 0
+    good = [share for share in shares if share.error_ns <= GOOD * floor]
+    if len(good) < 5:
+        return None
+    mean_t = statistics.fmean(share.at_ns for share in good)
+    mean_y = statistics.fmean(share.shift_ns for share in good)
+    t = [share.at_ns - mean_t for share in good]
+    y = [share.shift_ns - mean_y for share in good]
+    spread = sum(a * a for a in t)
+    if not spread:
+        return None
+    rate = sum(a * b for a, b in zip(t, y, strict=True)) / spread
+    left = sum((b - rate * a) ** 2 for a, b in zip(t, y, strict=True)) / (len(good) - 2)
+    return rate * 1e6, SIGMAS * (left / spread) ** 0.5 * 1e6
