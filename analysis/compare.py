@@ -106,6 +106,9 @@ def compare(runs: Sequence[RunSummary], assumptions: Assumptions | None = None) 
         for row in rows
         if row.cost_unknown
     ]
+    for row, run in zip(rows, runs, strict=True):
+        if skipped := ((run.results or {}).get("faults") or {}).get("skipped"):
+            notes.append(f"{row.name}: {skipped} of its faults were skipped, not injected")
     return Comparison(
         rows=rows,
         break_evens=[break_even(rows[0], row, assumptions) for row in rows[1:]],

@@ -10,6 +10,7 @@ from chaos.record.liveness import alive
 from chaos.record.reader import RunData
 
 HEAL = "heal: "  # before what the journal says of a fault's end (chaos/nemesis.py)
+NAMED_MAX = 6
 _NO_EFFECT = ("mismatch", "failed")
 _NOT_HEALED = ("mismatch", "failed", "pending")
 
@@ -23,6 +24,26 @@ def doubts(run: RunData) -> list[str]:
         *(_without_effect(row) for row in rows if row["outcome"] in _NO_EFFECT),
         *(_not_healed(row) for row in rows if _still_there(row, going_on)),
     ]
+
+
+def left_out(run: RunData) -> list[str]:
+    """Sentences about what was skipped on purpose, one a reason: "f2 (clock-skew) and f5
+    (clock-step) were skipped: this host lacks clocks"."""
+    by_reason: dict[str, list[str]] = {}
+    for row in run.faults.to_pylist():
+        if row["outcome"] == "skipped":
+            named = f"{row['id']} ({row['fault']})"
+            by_reason.setdefault((row["why"] or "").rstrip("."), []).append(named)
+    return [
+        f"{_and(names)} {'was' if len(names) == 1 else 'were'} skipped{f': {why}' if why else ''}"
+        for why, names in by_reason.items()
+    ]
+
+
+def _and(names: list[str]) -> str:
+    if len(names) > NAMED_MAX:
+        names = [*names[: NAMED_MAX - 1], f"{len(names) - NAMED_MAX + 1} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _still_there(row: Mapping[str, Any], going_on: bool) -> bool:

@@ -12,7 +12,7 @@ from analysis.availability import measure
 from analysis.checkers import CHECKERS
 from analysis.checkers.base import CheckResult, Context, Verdict, run_checker
 from analysis.cost.model import price
-from analysis.doubts import doubts
+from analysis.doubts import doubts, left_out
 from analysis.history import FAIL, INFO, OK, History, read_history
 from analysis.primaries import two_at_once
 from chaos.errors import EXIT_INVALID, EXIT_UNKNOWN, EXIT_VALID
@@ -109,6 +109,8 @@ def _fault_counts(run: RunData) -> dict[str, int]:
     for outcome in ("confirmed", "mismatch", "inconclusive", "failed"):
         counts[outcome] = sum(row["outcome"] == outcome for row in rows)
     counts["healed"] = sum(row["heal_outcome"] == "confirmed" for row in rows)
+    if skipped := sum(row["outcome"] == "skipped" for row in rows):
+        counts["skipped"] = skipped
     return counts
 
 
@@ -127,7 +129,7 @@ def _summary(
     run: RunData, verdict: Verdict, checks: Sequence[CheckResult], primaries: Mapping[str, Any]
 ) -> str:
     """Faults that were not what they should be, what was wrong with the run, then the verdict."""
-    parts = [*doubts(run), *(_capital(note) for note in run.notes)]
+    parts = [*doubts(run), *left_out(run), *(_capital(note) for note in run.notes)]
     if not checks:
         parts.append("Unknown: no property was checked, for this workload promises none we know")
     for check in sorted(checks, key=lambda c: c.verdict is not verdict):

@@ -86,7 +86,7 @@ class Nemesis:
         self._zones = client_zones
         self._steps = steps
         self._abort = threading.Event()
-        self._aborted = ""  # why nothing more is injected, if not because the run is over
+        self._aborted = False  # nothing more is injected, although the load goes on
         self._heal_by: float | None = None
         self._t0_ns = 0
         self._threads: list[threading.Thread] = []
@@ -137,9 +137,9 @@ class Nemesis:
             self._threads.append(thread)
             thread.start()
 
-    def abort(self, why: str) -> None:
+    def abort(self) -> None:
         """Inject nothing more and begin to heal; does not wait. What was not begun is skipped."""
-        self._aborted = why
+        self._aborted = True
         self._abort.set()
 
     def heal(self, deadline_s: float = HEAL_DEADLINE_S) -> list[str]:
@@ -229,9 +229,7 @@ class Nemesis:
         """Its time did not come: the run was aborted, or ended early."""
         if self._aborted:
             event = "skipped" if event == "failed" else event
-            note(
-                event, outcome=SKIPPED, why=f"not begun, for the faults were ended: {self._aborted}"
-            )
+            note(event, outcome=SKIPPED, why="the faults were aborted before its time")
         else:
             note(event, outcome="failed", why=TOO_LATE)
 

@@ -304,7 +304,7 @@ def _wait(
             )
         now_ns = time.monotonic_ns() - stage.t0_ns
         if why := abort.why(now_ns, pool.stats(), sampler.roles()):
-            nemesis.abort(why)
+            nemesis.abort()
             stage.watch.say(f"aborted at {now_ns / 1e9:.1f} s, because {why}")
             stage.writer.update(aborted={"t_ns": now_ns, "why": why})
             return

@@ -167,6 +167,7 @@ def make(
     entries: list[Any],
     journal: Journal,
     steps: Mapping[str, Step] | None = None,
+    **more: Any,
 ) -> Nemesis:
     monkeypatch.setattr(nemesis_module, "FAULTS", SimpleNamespace(get=lambda name: fault))
     nodes = [SimpleNamespace(name="n1", zone="a")]
@@ -178,6 +179,7 @@ def make(
         roles=lambda: {"n1": "primary"},
         client_zones=[],
         steps=steps or {},
+        **more,
     )
 
 
@@ -360,3 +362,35 @@ def test_operator_steps_are_told_as_they_went(monkeypatch: pytest.MonkeyPatch, w
     play(make(monkeypatch, Honest, [step], journal, steps), 0.3)
     assert done == (["n1"] if works else [])
     assert journal.last("f1", "outcome") == ("confirmed" if works else "failed")
+
+
+def test_what_this_host_lacks_is_skipped_where_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journal = Journal()
+    entries = [entry(120, 50), entry(140, 50)]
+    more = {"lacking": {1: "no clocks"}, "when_unavailable": "skip"}
+    play(make(monkeypatch, Honest, entries, journal, **more), 0.5)
+    assert journal.of("f1") == ["planned", "skipped"]
+    assert journal.last("f1", "why") == "no clocks"
+    assert journal.of("f2")[-1] == "healed"
+    assert World.injections == 1
+    late = Journal()
+    play(make(monkeypatch, Unavailable, entries[:1], late, when_unavailable="skip"), 0.2)
+    assert (late.of("f1"), late.last("f1", "outcome")) == (["planned", "skipped"], "skipped")
+
+
+def test_an_abort_heals_at_once_and_what_was_to_come_is_skipped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journal = Journal()
+    nemesis = make(monkeypatch, Honest, [entry(120, 9_000), entry(8_000, 500)], journal)
+    nemesis.plan()
+    nemesis.start(time.monotonic_ns())
+    time.sleep(0.3)
+    began = time.monotonic()
+    nemesis.abort()
+    assert nemesis.heal() == []
+    assert time.monotonic() - began < 1
+    assert journal.last("f1", "heal_outcome") == CONFIRMED
+    assert (journal.of("f2"), journal.last("f2", "outcome")) == (["planned", "skipped"], "skipped")

@@ -17,7 +17,7 @@ def fault_table(faults: Iterable[Mapping[str, Any]]) -> None:
     rows = [
         (
             f"{fault['id']} {fault['fault']}",
-            _cut(_plain(_asked(fault)), ASKED_MAX),
+            _cut(few_words(_asked(fault)), ASKED_MAX),
             _proof(fault, "outcome", "inject_ns", "effect_ns"),
             _proof(fault, "heal_outcome", "heal_ns", "healed_ns"),
             _cut(_measured(fault), MEASURED_MAX),
@@ -35,34 +35,37 @@ def _asked(fault: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(fault: Mapping[str, Any]) -> str:
-    text = _plain(json.loads(fault["measured"] or "{}"))
+    text = few_words(json.loads(fault["measured"] or "{}"))
     return f"{fault['why']} ({text})" if fault["why"] else text
 
 
 def _proof(fault: Mapping[str, Any], outcome: str, begun: str, seen: str) -> str:
     """`confirmed 3 ms`: the outcome, and how long after it was begun the effect was seen."""
-    word = fault[outcome] or ("" if fault["kind"] == "step" else "unknown")
+    nothing = fault["kind"] == "step" or fault["outcome"] == "skipped"
+    word = fault[outcome] or ("" if nothing else "unknown")
     if fault[begun] is None or fault[seen] is None:
         return word
     ms = (fault[seen] - fault[begun]) / 1e6
     return f"{word} {ms:.0f} ms" if ms >= 10 else f"{word} {ms:.1f} ms"
 
 
-def _plain(value: Any) -> str:
+def few_words(value: Any) -> str:
     """JSON data as few words: `n1: request silent, states TT; n2: …`."""
     if isinstance(value, Mapping):
         nested = any(isinstance(inner, Mapping) for inner in value.values())
         parts = (
-            f"{key}: {_plain(inner)}" if isinstance(inner, Mapping) else f"{key} {_plain(inner)}"
+            f"{key}: {few_words(inner)}"
+            if isinstance(inner, Mapping)
+            else f"{key} {few_words(inner)}"
             for key, inner in value.items()
             if inner not in ([], {}, None)
         )
         return ("; " if nested else ", ").join(parts)
     if isinstance(value, list):
         return (
-            " | ".join(map(_plain, value))
+            " | ".join(map(few_words, value))
             if any(isinstance(x, list) for x in value)
-            else (" ".join(map(_plain, value)))
+            else (" ".join(map(few_words, value)))
         )
     return f"{value:g}" if isinstance(value, float) else str(value)
 

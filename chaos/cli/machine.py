@@ -46,10 +46,11 @@ def connect(start: bool = False) -> Any:
 
 
 def doctor(json: Json = False) -> None:
-    """Say what this machine can do: engine, images, kernel; and what is missing."""
+    """Say what this machine can do: engine, images, each family of faults; and what is missing."""
+    from chaos.faults import host
     from chaos.runtime import doctor as examine
 
-    findings = examine.examine()
+    findings = [*examine.examine(), *host.examine()]
     if json:
         print_json([dataclasses.asdict(f) for f in findings])
     else:

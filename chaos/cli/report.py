@@ -38,14 +38,15 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
 
 
 def _faults_line(faults: Mapping[str, Any]) -> None:
+    skipped = f", {faults['skipped']} skipped" if faults.get("skipped") else ""
     if not faults.get("injected"):
-        out.print("  faults       none injected")
+        out.print(f"  faults       none injected{skipped}")
         return
     words = ("mismatch", "inconclusive", "failed")
     odd = "".join(f", {faults[k]} {k}" for k in words if faults.get(k))
     out.print(
         f"  faults       {faults['injected']} injected, {faults['confirmed']} confirmed"
-        f"{odd}, {faults['healed']} healed"
+        f"{odd}, {faults['healed']} healed{skipped}"
     )
 
 
@@ -120,6 +121,9 @@ def _fault(fault: Mapping[str, Any]) -> None:
 
     targets = " ".join(json.loads(fault["targets"] or "[]"))
     _fill(f"  {fault['id']} {fault['fault']}: {targets or 'no target'}", "     ")
+    if fault["outcome"] == "skipped":
+        _fill(f"     skipped: {fault['why']}", "     ")
+        return
     told = f"     begun {at('inject_ns')}, {fault['outcome'] or 'no outcome known'}"
     told += after("inject_ns", "effect_ns")
     if fault["kind"] == "fault" and fault["inject_ns"] is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chaos.cli.console import say
+from chaos.cli.fault_table import few_words
 from chaos.units import format_duration
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def schedule_lines(entries: Sequence[Any]) -> Iterator[str]:
 
 def _asked(asked: Mapping[str, Any]) -> Iterator[str]:
     for key, value in asked.items():
-        if key not in NOT_ASKED and value is not False:
-            yield f"{key} {value}"
+        if key not in NOT_ASKED and value not in (False, None, [], {}):
+            yield f"{key} {few_words(value)}"
 
 
 def hold_against_host(loaded: LoadedExperiment, client: Any, agent_image: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import platform
 import secrets
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,14 @@ import docker
 
 from chaos.agent.ladder import ladder
 from chaos.record.liveness import this_process
-from chaos.runtime.docker import LABEL_OWNER, LABEL_RUN, LABEL_TOPOLOGY, engine_errors, remove_run
-from chaos.runtime.docker import owner as this_owner
+from chaos.runtime.docker import (
+    LABEL_OWNER,
+    LABEL_RUN,
+    LABEL_TOPOLOGY,
+    engine_errors,
+    owner,
+    remove_run,
+)
 from chaos.runtime.helper import disk_ladder
 from chaos.runtime.pod import agent_files, start_agent
 
@@ -131,26 +138,39 @@ def _engine(info: Mapping[str, Any]) -> Ladders:
 
 
 def _ask(client: docker.DockerClient, agent_image: str) -> Ladders:
-    """Start an agent with a network of its own and nothing in it, say hello, remove it."""
+    """Ask an agent that has a network of its own and nothing in it; try disks beside that.
+
+    An agent without a disk has not the right to fail one: what it says of disks does not count.
+    """
     run_id = f"probe-{secrets.token_hex(4)}"
-    labels = {LABEL_RUN: run_id, LABEL_TOPOLOGY: "capabilities", LABEL_OWNER: this_owner()}
-    link = None
+    labels = {LABEL_RUN: run_id, LABEL_TOPOLOGY: "capabilities", LABEL_OWNER: owner()}
     try:
-        _, link = start_agent(
-            client,
-            agent_image,
-            name=f"aftershock-{run_id}",
-            hostname="probe",
-            labels=labels,
-            networking=None,
-            network_mode="none",
-        )
-        found: Ladders = link.ask("hello", HELLO_DEADLINE_S, name="probe", peers={})["ladders"]
-        return {**found, "disk": disk_ladder(client, agent_image, f"aftershock-{run_id}", labels)}
+        with ThreadPoolExecutor(1) as pool:
+            name = f"aftershock-{run_id}"
+            disk = pool.submit(disk_ladder, client, agent_image, name, labels)
+            found = _hello(client, agent_image, name, labels)
+            return {**found, "disk": disk.result()}
     finally:
-        if link is not None:
-            link.close()
         remove_run(client, run_id)
+
+
+def _hello(
+    client: docker.DockerClient, image: str, name: str, labels: Mapping[str, str]
+) -> Ladders:
+    _, link = start_agent(
+        client,
+        image,
+        name=name,
+        hostname="probe",
+        labels=labels,
+        networking=None,
+        network_mode="none",
+    )
+    try:
+        found: Ladders = link.ask("hello", HELLO_DEADLINE_S, name="probe", peers={})["ladders"]
+        return found
+    finally:
+        link.close()
 
 
 def _key(client: docker.DockerClient, info: Mapping[str, Any], image: str) -> tuple[str, bool]:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from analysis.compare import row_of, usd
-from analysis.doubts import doubts
+from analysis.doubts import doubts, left_out
 from chaos.errors import AftershockError
 from chaos.record.reader import RunData
 from dashboard import clock, data, theme
@@ -57,6 +57,8 @@ def _read(entry: data.Entry) -> RunData | None:
         return None
     for doubt in doubts(run)[:DOUBTS_SHOWN]:
         st.error(theme.plain(doubt, 600), icon=":material/report:")
+    for sentence in left_out(run)[:DOUBTS_SHOWN]:
+        st.warning(theme.plain(sentence, 600), icon=":material/block:")
     for note in run.notes:
         st.warning(theme.plain(note[:1].upper() + note[1:], 600), icon=":material/content_cut:")
     return run
@@ -104,7 +106,7 @@ def _verdict(entry: data.Entry) -> None:
 
 
 def _fault_line(faults: dict[str, Any]) -> str:
-    words = ("injected", "confirmed", "mismatch", "inconclusive", "healed")
+    words = ("injected", "confirmed", "mismatch", "inconclusive", "healed", "skipped")
     return ", ".join(f"{faults[w]} {w}" for w in words if faults.get(w)) or "none"
 
 

@@ -236,3 +236,27 @@ def test_the_documentation_says_what_every_anomaly_counts():
     text = (Path(__file__).parents[2] / "docs" / "checkers.md").read_text()
     for kind in KINDS:
         assert f"| `{kind.name}` | {kind.counts} |" in text
+
+
+def test_faults_that_were_skipped_are_said_before_the_verdict(tmp_path):
+    left = {"outcome": "skipped", "inject_ns": None, "heal_outcome": None, "effect_ns": None,
+            "heal_ns": None, "healed_ns": None, "why": "this host lacks clocks"}  # fmt: skip
+    run = make(
+        tmp_path,
+        [*ADDS, final(set(range(20)) - LOST)],
+        [
+            fault(id="f1", fault="clock-step", **left),
+            fault(id="f2", fault="clock-skew", **left),
+            fault(id="f3"),
+            fault(id="f4", fault="kill", **{**left, "why": "aborted"}),
+        ],
+        aborted={"t_ns": 12_340_000_000, "why": "no node claimed to be primary for 2s"},
+    )
+    results = judge(run)
+    assert results["summary"].startswith(
+        "f1 (clock-step) and f2 (clock-skew) were skipped: this host lacks clocks. f4 (kill) was "
+        "skipped: aborted. Aborted at 12.3 s, because no node claimed to be primary for 2s. 3 of "
+    )
+    assert results["faults"]["skipped"] == 3
+    assert results["faults"]["injected"] == 1
+    assert results["checks"][0]["anomalies"][0]["faults"] == ["f3"]

@@ -100,3 +100,15 @@ def test_what_is_no_event_is_refused(journal: Journal) -> None:
 
 def test_no_journal_means_no_faults(tmp_path: Path) -> None:
     assert faults_from_journal(tmp_path / "none").num_rows == 0
+
+
+def test_what_was_written_down_and_then_not_injected_was_not_begun(journal: Journal) -> None:
+    journal.append({"id": "f1", "event": "planned", "fault": "kill", "t_ns": None})
+    journal.append({"id": "f1", "event": "inject", "t_ns": 5, "targets": ["n1"]})
+    journal.append({"id": "f1", "event": "cancelled", "t_ns": 6, "outcome": "skipped", "why": "x"})
+    journal.append({"id": "f2", "event": "planned", "fault": "pause", "t_ns": None})
+    journal.append({"id": "f2", "event": "skipped", "t_ns": 7, "outcome": "skipped", "why": "y"})
+    rows = faults_from_journal(journal.path).to_pylist()
+    shown = [(r["fault"], r["outcome"], r["inject_ns"], r["heal_outcome"], r["why"]) for r in rows]
+    assert shown == [("kill", "skipped", None, None, "x"), ("pause", "skipped", None, None, "y")]
+    assert open_faults(journal.path) == []
