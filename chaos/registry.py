@@ -101,6 +101,12 @@ FAULTS: Registry[Any] = Registry(
     group="aftershock.faults",
     builtin={
         "partition": "chaos.faults.partition:Partition",
+        "delay": "chaos.faults.link:Delay",
+        "loss": "chaos.faults.link_share:Loss",
+        "duplicate": "chaos.faults.link_share:Duplicate",
+        "reorder": "chaos.faults.link_share:Reorder",
+        "corrupt": "chaos.faults.link_share:Corrupt",
+        "bandwidth": "chaos.faults.link:Bandwidth",
         "kill": "chaos.faults.process:Kill",
         "crash-loop": "chaos.faults.process:CrashLoop",
         "pause": "chaos.faults.pause:Pause",

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from chaos.agent.files import as_user, ids_of
-from chaos.agent.proc import called, each, send
+from chaos.agent.proc import TICKS_PER_S, called, each, send
 
 PERIOD_S = 0.02  # a share of 0.7 burns 14 ms, then sleeps 6 ms
 BEHIND_S_MAX = 0.1  # a burner that was held up makes up for no more than this
@@ -57,7 +57,8 @@ class Hogs:
         """CPU and waiting times in seconds: `burned_s` of the burners, and of the database's.
 
         `ran_s` and `waited_s` are summed over the database's threads; `cores` is what its processes
-        may use, as the kernel says, of `all_cores`. Times are from /proc/PID/schedstat.
+        may use, as the kernel says, of `all_cores`, and `idle_s` how long those did nothing. Times
+        are from /proc/PID/schedstat and /proc/stat.
         """
         ran = waited = 0.0
         cores: set[int] = set()
@@ -71,6 +72,7 @@ class Hogs:
             "burned_s": burned,
             "ran_s": ran,
             "waited_s": waited,
+            "idle_s": _idle_s(cores),
             "cores": sorted(cores),
             "all_cores": sorted(os.sched_getaffinity(0)),
         }
@@ -209,6 +211,17 @@ def _affinity(thread: int) -> set[int] | None:
 
 def _cores(pid: int) -> set[int]:
     return _affinity(pid) or set()
+
+
+def _idle_s(cores: set[int]) -> float:
+    """How long these cores have had nothing to do since boot, in all; in clock ticks, coarsely."""
+    ticks = 0
+    with open("/proc/stat", encoding="ascii") as file:
+        for line in file:
+            name, *counts = line.split()
+            if name[:3] == "cpu" and name[3:].isdigit() and int(name[3:]) in cores:
+                ticks += int(counts[3]) + int(counts[4])  # idle, and waiting for a disk
+    return ticks / TICKS_PER_S
 
 
 def _schedstat(path: str) -> tuple[float, float]:

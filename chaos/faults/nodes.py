@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from chaos.agent.link import ask_all
+from chaos.errors import ClusterError
 from chaos.faults.base import (
     CONFIRMED,
     INCONCLUSIVE,
@@ -21,6 +23,14 @@ from chaos.faults.base import (
 BACK_S = 15.0  # how long a database may take to answer again
 
 
+class Seen(NamedTuple):
+    """One process as its agent sees it; `state` is the kernel's letter."""
+
+    pid: int
+    name: str
+    state: str
+
+
 class OnNodes:
     """What faults on nodes share: targets, requests to their agents and to their databases."""
 
@@ -31,6 +41,7 @@ class OnNodes:
         self.entry = entry
         self.nodes: list[str] = []
         self.effect_ns = 0
+        self.before: dict[str, list[str]] = {}  # node → faults that silenced it before us
         self.held: dict[str, set[str]] = {}  # node → other faults that keep it down after our end
 
     def available(self, scene: Scene) -> str:
@@ -43,9 +54,27 @@ class OnNodes:
         return list(self.nodes)
 
     def prepare(self, scene: Scene) -> None:
+        """See which nodes do not answer anyhow."""
+        quiet = {node: scene.cluster.silenced_by(node, self.id) for node in self.nodes}
+        self.before = {node: by for node, by in quiet.items() if by}
+
+    def prepare_heal(self, scene: Scene) -> None:
         """Nothing to begin."""
 
-    prepare_heal = prepare
+    def already_down(self) -> str:
+        """Which nodes did not answer before, and because of which faults; "" if all did."""
+        said = [f"{node} ({', '.join(by)})" for node, by in sorted(self.before.items())]
+        return f"already down because of another fault: {', '.join(said)}" if said else ""
+
+    def claim(self, scene: Scene, kind: str) -> None:
+        """Say what this fault does to its nodes (SILENT, HINDERED), for the probes of others."""
+        for node in self.nodes:
+            scene.cluster.claims.put((kind, node), self.id)
+
+    def unclaim(self, scene: Scene, kind: str) -> None:
+        """End `claim`."""
+        for node in self.nodes:
+            scene.cluster.claims.drop((kind, node), self.id)
 
     def ask(self, scene: Scene, do: str, **arguments: Any) -> dict[str, dict[str, Any]]:
         """The same command to each node's agent, all at once; `effect_ns` is the last one's."""
@@ -68,10 +97,22 @@ class OnNodes:
             held = pool.map(lambda node: scene.cluster.release(node, self.id), self.nodes)
             self.held = {n: by for n, by in zip(self.nodes, held, strict=True) if by}
 
-    def states(self, scene: Scene) -> dict[str, str]:
+    def processes(self, scene: Scene, name: str | None = None) -> dict[str, list[Seen]]:
+        """Each node's processes, or those called `name`: number, the kernel's name, state."""
+        asked = ("processes", {"process": name})
+        answers = ask_all(scene.cluster.agents(), dict.fromkeys(self.nodes, asked))
+        return {n: [Seen(*row) for row in a["processes"]] for n, a in answers.items()}
+
+    def states(self, scene: Scene, name: str | None = None) -> dict[str, str]:
         """The states of each node's processes, as the kernel shows them: "SSR", "TT", ""."""
-        answers = ask_all(scene.cluster.agents(), {n: ("processes", {}) for n in self.nodes})
-        return {n: "".join(state for _, _, state in a["processes"]) for n, a in answers.items()}
+        seen = self.processes(scene, name)
+        return {n: "".join(p.state for p in processes) for n, processes in seen.items()}
+
+    def check_name(self, scene: Scene, name: str | None) -> None:
+        """FaultError that lists what runs when a node that is up has no process of that name."""
+        up = [node for node in self.nodes if node not in self.before]
+        if name is not None:
+            ask_all(scene.cluster.agents(), dict.fromkeys(up, ("named", {"process": name})))
 
     def reactions(self, scene: Scene) -> dict[str, Reaction]:
         """A request to each node's database, through the controller's own links."""
@@ -82,17 +123,44 @@ class OnNodes:
         free = [node for node in self.nodes if node not in self.held]
 
         def back(node: str) -> Reaction:
-            return wait_answer(scene, own_link(node), BACK_S)
+            held = scene.cluster.silenced_by(node, self.id)
+            return wait_back(scene, node, 0.0 if held else BACK_S)
 
         with ThreadPoolExecutor(len(free) or 1) as pool:
             seen = dict(zip(free, pool.map(back, free), strict=True))
         missing = [n for n, r in seen.items() if r.kind != "answered"]
-        why = f"no answer within {BACK_S:g} s: {', '.join(missing)}" if missing else ""
+        others = {n: set(scene.cluster.hindered_by(n, self.id)) for n in missing}
+        self.held |= {n: by for n, by in others.items() if by}
+        free = [n for n in free if n not in self.held]
+        missing = [n for n in missing if n not in self.held]
+        words = {n: f" ({said})" if (said := last_words(scene, n)) else "" for n in missing}
+        why = f"no answer: {', '.join(n + words[n] for n in missing)}" if missing else ""
         if self.held and not missing:
-            why = "kept down by another fault: " + ", ".join(sorted(self.held))
+            why = "held by another fault: " + ", ".join(
+                f"{node} ({', '.join(sorted(by))})" for node, by in sorted(self.held.items())
+            )
         return Probe(
             outcome=MISMATCH if missing else CONFIRMED if free else INCONCLUSIVE,
             measured={n: {"request": r.kind, "ms": round(r.ms, 2)} for n, r in seen.items()},
             why=why,
             at_ns=max((r.at_ns for r in seen.values()), default=None),
         )
+
+
+def wait_back(scene: Scene, node: str, deadline_s: float) -> Reaction:
+    """Ask a node until it answers, its database has ended, or the deadline; the last reaction."""
+    end = time.monotonic() + deadline_s
+    while True:
+        left = end - time.monotonic()
+        reaction = wait_answer(scene, own_link(node), min(1.0, max(0.0, left)))
+        if reaction.kind == "answered" or left <= 1.0 or last_words(scene, node):
+            return reaction
+
+
+def last_words(scene: Scene, node: str) -> str:
+    """How a database that ended by itself did, with the last line of its log; "" if it runs."""
+    try:
+        scene.cluster.pods[node].check()
+    except ClusterError as error:
+        return ": ".join([error.what, *error.detail.splitlines()[-1:]])[:300]
+    return ""

@@ -1,132 +1,187 @@
-"""Faults of processes: kill (SIGKILL), pause (SIGSTOP), restart (orderly).
+"""Faults that end processes: kill (SIGKILL), and a crash loop, which is kill and start in turns.
 
 The agent sends the signals: it shares the pod's PID namespace, so the effect is there within a
-millisecond, where the engine's API takes tens; and when the controller dies, the agent lets paused
-processes run again, which a frozen cgroup would not. Measured by a request to the database from
-outside, and by the state of its processes.
+millisecond, where the engine's API takes tens. Measured by a request to the database from outside,
+and by what the kernel says of its processes.
+
+A whole node that is killed stays down until the fault ends, whoever would start it. Of one process
+by name only what runs at that moment is killed: the other containers of the pod go on (Sentinel
+without its Redis), and what a supervisor does about it is for the experiment to see. The container
+whose main process it was is started again at the end, by this fault or by whatever starts the
+whole node before.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from chaos.agent.link import ask_all
+from chaos.errors import AftershockError
 from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH, Probe, Scene
 from chaos.faults.nodes import OnNodes
+from chaos.runtime.cluster import FROZEN, SILENT
+
+ENDED_S = 2.0  # how long the engine may take to notice that a container's main process is gone
 
 
-class Kill(OnNodes):
-    """SIGKILL to every process of the node; the node starts again when the fault ends."""
+class _Ending(OnNodes):
+    """Takes nodes, or one process of each, down and up again."""
+
+    def __init__(self, id: str, entry: Any) -> None:
+        super().__init__(id, entry)
+        self._process: str | None = entry.process
+        self._killed: dict[str, list[int]] = {}
+
+    def prepare(self, scene: Scene) -> None:
+        """See what is down already, and that a process of that name runs."""
+        super().prepare(scene)
+        self.check_name(scene, self._process)
 
     def undo(self, scene: Scene) -> list[dict[str, Any]]:
         """Start them again."""
         return self.starting()
 
+    def take_down(self, scene: Scene) -> None:
+        """Kill, on all nodes at once; `_killed` says what."""
+        if self._process is None:
+            self.keep_down(scene)
+        else:
+            self.claim(scene, SILENT)
+            for node in self.nodes:
+                scene.cluster.claims.put(("process", node, self._process), self.id)
+        for node in self.nodes:
+            if scene.cluster.claims.of((FROZEN, node)):
+                scene.cluster.pods[node].thaw()  # the frozen do not die
+        answers = self.ask(scene, "kill", process=self._process)
+        self._killed = {node: answer["killed"] for node, answer in answers.items()}
+
+    def bring_up(self, scene: Scene) -> None:
+        """Start what was killed, unless another fault keeps it down."""
+        if self._process is None:
+            self.release(scene)
+            return
+        self.unclaim(scene, SILENT)
+        self.held = {}
+        for node in self.nodes:
+            others = scene.cluster.claims.drop(("process", node, self._process), self.id)
+            if others or scene.cluster.silenced_by(node, self.id):
+                self.held[node] = {*others, *scene.cluster.silenced_by(node, self.id)}
+            else:
+                self._revive(scene, node)
+
+    def _revive(self, scene: Scene, node: str) -> None:
+        """Start the containers that ended, once the engine has noticed."""
+        end = time.monotonic() + ENDED_S
+        while time.monotonic() < end:
+            scene.cluster.start_ended(node)
+            answer = scene.cluster.agents()[node].ask("processes", process=self._process)
+            if any(state not in "ZX" for _, _, state in answer["processes"]):
+                return
+            time.sleep(0.02)
+
+    def probe(self, scene: Scene) -> Probe:
+        """What was killed is gone; of a whole node nothing is left, and a request finds nobody."""
+        seen, reactions = self.processes(scene), self.reactions(scene)
+        alive = {n: [p for p in seen[n] if p.state not in "ZX"] for n in self.nodes}
+        measured = {
+            n: {
+                "killed": len(self._killed[n]),
+                "processes": len(alive[n]),
+                "request": reactions[n].kind,
+            }
+            for n in self.nodes
+        }
+        if self._process is None:
+            left = [n for n in self.nodes if alive[n] or reactions[n].kind == "answered"]
+            requested: dict[str, Any] = {"processes": 0}
+        else:
+            left = [n for n in self.nodes if {p.pid for p in alive[n]} & set(self._killed[n])]
+            requested = {"killed": self._process}
+        idle = [n for n in self.nodes if not self._killed[n]]
+        outcome, why = CONFIRMED, ""
+        if left:
+            outcome, why = MISMATCH, f"still there: {', '.join(sorted(left))}"
+        elif idle:
+            why = self.already_down() or f"nothing ran that could be killed: {', '.join(idle)}"
+            outcome = INCONCLUSIVE
+        return Probe(
+            outcome=outcome, requested=requested, why=why, measured=measured, at_ns=self.effect_ns
+        )
+
+    def probe_heal(self, scene: Scene) -> Probe:
+        """Each node answers again, and the process that was killed runs."""
+        probe = super().probe_heal(scene)
+        if self._process is None or probe.outcome != CONFIRMED:
+            return probe
+        states = self.states(scene, self._process)
+        absent = [n for n in self.nodes if not states[n].strip("ZX") and n not in self.held]
+        if not absent:
+            return probe
+        why = f"no {self._process} runs: {', '.join(absent)}"
+        return Probe(outcome=MISMATCH, measured=probe.measured, why=why)
+
+
+class Kill(_Ending):
+    """SIGKILL to the node, or to one process of it; it starts again when the fault ends."""
+
     def inject(self, scene: Scene) -> None:
         """Kill, on all nodes at once."""
-        self.keep_down(scene)
-        self.ask(scene, "kill")
-
-    def probe(self, scene: Scene) -> Probe:
-        """No process is left, and a request finds nobody."""
-        states, reactions = self.states(scene), self.reactions(scene)
-        alive = [n for n in self.nodes if states[n].strip("ZX")]
-        answering = [n for n, r in reactions.items() if r.kind == "answered"]
-        why = ""
-        if alive or answering:
-            why = f"still there: {', '.join(sorted({*alive, *answering}))}"
-        return Probe(
-            outcome=MISMATCH if why else CONFIRMED,
-            requested={"processes": 0},
-            why=why,
-            measured={
-                n: {"processes": len(states[n]), "request": reactions[n].kind} for n in self.nodes
-            },
-            at_ns=self.effect_ns,
-        )
+        self.take_down(scene)
 
     def heal(self, scene: Scene) -> None:
-        """Start the databases again."""
-        self.release(scene)
+        """Start what was killed."""
+        self.bring_up(scene)
 
 
-class Pause(OnNodes):
-    """SIGSTOP to every process of the node: connections stay open and nothing answers."""
-
-    def inject(self, scene: Scene) -> None:
-        """Stop, on all nodes at once."""
-        self.ask(scene, "stop", fault=self.id)
-
-    def probe(self, scene: Scene) -> Probe:
-        """Every process is stopped, and a request gets no answer."""
-        states, reactions = self.states(scene), self.reactions(scene)
-        running = [n for n in self.nodes if states[n].strip("TtZX")]
-        answering = [n for n, r in reactions.items() if r.kind == "answered"]
-        gone = [n for n, r in reactions.items() if r.kind not in ("answered", "silent")]
-        outcome, why = CONFIRMED, ""
-        if running or answering:
-            outcome = MISMATCH
-            why = f"still running: {', '.join(sorted({*running, *answering}))}"
-        elif gone:
-            outcome, why = INCONCLUSIVE, f"nothing to pause: no database on {', '.join(gone)}"
-        return Probe(
-            outcome=outcome,
-            requested={"states": "T", "request": "silent"},
-            why=why,
-            measured={n: {"states": states[n], "request": reactions[n].kind} for n in self.nodes},
-            at_ns=self.effect_ns,
-        )
-
-    def heal(self, scene: Scene) -> None:
-        """Let them run."""
-        ask_all(scene.cluster.agents(), {n: ("resume", {"fault": self.id}) for n in self.nodes})
-
-
-class Restart(OnNodes):
-    """An orderly restart: SIGTERM, wait, start again. It is over when the database answers."""
-
-    heals_itself = True
+class CrashLoop(_Ending):
+    """Killed, started, killed again, until the fault ends; it ends running."""
 
     def __init__(self, id: str, entry: Any) -> None:
         super().__init__(id, entry)
-        self._before: dict[str, set[int]] = {}
-
-    def undo(self, scene: Scene) -> list[dict[str, Any]]:
-        """Start what did not start again."""
-        return self.starting()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._kills = self._starts = 0
+        self._broke = ""
 
     def inject(self, scene: Scene) -> None:
-        """Restart the node's containers, on all nodes at once."""
-        self._before = self._pids(scene)
-        with ThreadPoolExecutor(len(self.nodes)) as pool:
-            list(pool.map(lambda n: scene.cluster.pods[n].restart(), self.nodes))
-        self.effect_ns = time.monotonic_ns()
+        """The first kill; the others follow by themselves."""
+        self._stop.clear()
+        self.take_down(scene)
+        self._kills += 1
+        name = f"{self.id}-crash-loop"
+        self._thread = threading.Thread(target=self._turns, args=(scene,), name=name, daemon=True)
+        self._thread.start()
 
-    def probe(self, scene: Scene) -> Probe:
-        """No process of before is left."""
-        after = self._pids(scene)
-        left = [n for n in self.nodes if self._before[n] & after[n]]
-        return Probe(
-            outcome=MISMATCH if left else CONFIRMED,
-            requested={"processes": "all new"},
-            measured={
-                n: {
-                    "before": len(self._before[n]),
-                    "after": len(after[n]),
-                    "kept": len(self._before[n] & after[n]),
-                }
-                for n in self.nodes
-            },
-            why=f"processes outlived the restart: {', '.join(left)}" if left else "",
-            at_ns=self.effect_ns,
-        )
+    def _turns(self, scene: Scene) -> None:
+        try:
+            while not self._stop.wait(self.entry.down_ns / 1e9):
+                self.bring_up(scene)
+                self._starts += 1
+                if self._stop.wait(self.entry.up_ns / 1e9):
+                    return
+                self.take_down(scene)
+                self._kills += 1
+        except AftershockError as error:
+            self._broke = error.what
 
     def heal(self, scene: Scene) -> None:
-        """Start what did not start again."""
-        self.release(scene)
+        """End the loop, running."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(30.0)
+            self._thread = None
+            self._starts = self._kills  # what is down is started now
+        self.bring_up(scene)
 
-    def _pids(self, scene: Scene) -> dict[str, set[int]]:
-        answers = ask_all(scene.cluster.agents(), {n: ("processes", {}) for n in self.nodes})
-        return {n: {pid for pid, _, _ in a["processes"]} for n, a in answers.items()}
+    def probe_heal(self, scene: Scene) -> Probe:
+        """It answers; how often it was killed and started."""
+        probe = super().probe_heal(scene)
+        counts = {"kills": self._kills, "starts": self._starts}
+        broke = f"the loop broke off: {self._broke}" if self._broke else ""
+        return Probe(
+            outcome=probe.outcome,
+            measured={**counts, **probe.measured},
+            why="; ".join(filter(None, [broke, probe.why])),
+            at_ns=probe.at_ns,
+        )

@@ -6,23 +6,29 @@ started again without losing its address or the faults around it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.types import LogConfig
 
 from chaos.agent.link import AgentLink
 from chaos.errors import ClusterError
+from chaos.runtime.disks import Disk, data_places, volume_options
 from chaos.runtime.docker import LABEL_NODE, LABEL_PART, LABEL_ZONE, archive, engine_errors
 from chaos.systems.base import ContainerSpec, Node
 
 AGENT_HOME = "/aftershock"
 AGENT_COMMAND = ["python3", "-u", "-m", "chaos.agent.agent"]
 AGENT_CAPABILITIES = ("NET_ADMIN", "SYS_PTRACE", "KILL")
+DISK_CAPABILITY = "SYS_ADMIN"  # to shut a filesystem down; only where the topology has `disk:`
+# What the agent does must take effect on a busy machine too, and its burners have to win over the
+# databases (1024). It uses next to nothing otherwise.
+AGENT_CPU_SHARES = 65536
 LOGS = LogConfig(type="json-file", config={"max-size": "20m", "max-file": "1"})
 
 
@@ -39,7 +45,8 @@ class Pod:
         self._labels = {**labels, LABEL_NODE: node.name, LABEL_ZONE: node.zone}
         self._agent: Any = None
         self._databases: dict[str, Any] = {}  # container spec's name → container
-        self._specs: dict[str, ContainerSpec] = {}
+        self._images: Mapping[str, str] = {}
+        self.disks: Mapping[str, Disk] = {}  # container spec's name → its disk, with `disk:`
 
     def start_agent(
         self, image: str, network: str, peers: Mapping[str, str], aliases: Sequence[str]
@@ -55,6 +62,7 @@ class Pod:
             hostname=self.node.name,
             labels=self._labels,
             networking=place_in(self._client.api, network, self.node.address, self.node.name),
+            devices=[disk.device for disk in self.disks.values()],
         )
         hello = self.link.ask("hello", 10.0, name=self.node.name, peers=dict(peers))
         self.link.ask("aliases", addresses=list(aliases))
@@ -62,10 +70,18 @@ class Pod:
 
     def start_databases(self, specs: Sequence[ContainerSpec], images: Mapping[str, str]) -> None:
         """Create and start the containers of `specs`, joined to the agent's namespaces."""
+        self._images = images
         for spec in specs:
-            self._specs[spec.name] = spec
             self._databases[spec.name] = self._create(spec, images[spec.image])
+        self.link.ask("disks", places=data_places(specs, self.disks))
         self.start()
+
+    def recreate(self, specs: Sequence[ContainerSpec]) -> None:
+        """Other containers on the volumes of those of the same names; the old ones have ended."""
+        for spec in specs:
+            with engine_errors(f"removing {spec.name} of {self.node.name}"):
+                self._databases[spec.name].remove()
+            self._databases[spec.name] = self._create(spec, self._images[spec.image])
 
     def _create(self, spec: ContainerSpec, image: str) -> Any:
         name = f"{self._prefix}-{spec.name}"
@@ -73,7 +89,11 @@ class Pod:
         volumes = {}
         with engine_errors(f"creating {spec.name} of {self.node.name}"):
             if spec.data_dir:
-                volume = self._client.volumes.create(f"{name}-data", labels=self._labels)
+                volume = self._client.volumes.create(
+                    f"{name}-data",
+                    labels=self._labels,
+                    driver_opts=volume_options(self.disks.get(spec.name)),
+                )
                 volumes[volume.name] = {"bind": spec.data_dir, "mode": "rw"}
             container = self._client.containers.create(
                 image,
@@ -97,7 +117,66 @@ class Pod:
             engine_errors(f"starting the database of {self.node.name}"),
             ThreadPoolExecutor(len(self._databases) or 1) as pool,
         ):
-            list(pool.map(lambda container: container.start(), self._databases.values()))
+            list(pool.map(_start, self._databases.values()))
+
+    def start_ended(self) -> list[str]:
+        """Start the containers that have ended, as the engine says now; their names."""
+        ended = []
+        with engine_errors(f"starting the database of {self.node.name}"):
+            for name, container in self._databases.items():
+                container.reload()
+                if container.status not in ("running", "paused"):
+                    container.start()
+                    ended.append(name)
+        return ended
+
+    def freeze(self) -> None:
+        """Freeze the database containers by the engine; those that do not run are left alone."""
+        self._all(f"freezing {self.node.name}", "running", lambda c: c.pause())
+
+    def thaw(self) -> None:
+        """Undo `freeze`; what is not frozen is left alone."""
+        self._all(f"thawing {self.node.name}", "paused", lambda c: c.unpause())
+
+    def _all(self, doing: str, status: str, order: Callable[[Any], None]) -> None:
+        """Give every container an order, at once; it is meant for those of that status only."""
+
+        def give(container: Any) -> None:
+            with engine_errors(doing):
+                try:
+                    order(container)
+                except APIError as error:
+                    container.reload()
+                    if error.status_code not in (409, 500) or container.status == status:
+                        raise
+
+        with ThreadPoolExecutor(len(self._databases) or 1) as pool:
+            list(pool.map(give, self._databases.values()))
+
+    def container_ids(self) -> dict[str, str]:
+        """The engine's ids of the database containers, by the spec's names."""
+        return {name: container.id for name, container in self._databases.items()}
+
+    def limits(self) -> dict[str, dict[str, Any]]:
+        """The engine's limits by container: HostConfig of its API."""
+        with engine_errors(f"reading the limits of {self.node.name}"):
+            for container in self._databases.values():
+                container.reload()
+        return {name: dict(c.attrs["HostConfig"]) for name, c in self._databases.items()}
+
+    def limit(self, container: str, **limits: int) -> None:
+        """Change a container's limits; the keys are docker-py's `Container.update`'s."""
+        with engine_errors(f"limiting {container} of {self.node.name}"):
+            self._databases[container].update(**limits)
+
+    def oom_kills(self, since_s: float) -> int:
+        """How often the kernel killed for want of memory since then (seconds of UNIX time)."""
+        where = {"container": [c.id for c in self._databases.values()], "event": ["oom"]}
+        with engine_errors(f"reading what happened on {self.node.name}"):
+            events = self._client.api.events(
+                since=int(since_s), until=int(time.time()) + 1, filters=where, decode=True
+            )
+            return sum(1 for event in events if event["timeNano"] / 1e9 >= since_s)
 
     def restart(self) -> None:
         """Orderly: SIGTERM, ten seconds, SIGKILL; then start."""
@@ -161,19 +240,24 @@ def start_agent(
     labels: Mapping[str, str],
     networking: Any,
     ports: Sequence[int] = (),
+    devices: Sequence[str] = (),
+    network_mode: str | None = None,
 ) -> tuple[Any, AgentLink]:
     """Create and start an agent's container; it, and the line to the agent.
 
-    Attached before the start, so that no answer can be missed; `StdinOnce` turns our end-of-file
-    into the agent's. `ports` are published on loopback.
+    `ports` are published on loopback. `devices`: the node's disks, which the agent keeps open.
+    `network_mode` "none": without `networking`.
     """
     api = client.api
     with engine_errors(f"starting the agent of {hostname}"):
         host = api.create_host_config(
-            cap_add=list(AGENT_CAPABILITIES),
+            cap_add=[*AGENT_CAPABILITIES, *([DISK_CAPABILITY] if devices else [])],
+            devices=[f"{device}:{device}:rwm" for device in devices],
             init=False,
             log_config=LOGS,
+            cpu_shares=AGENT_CPU_SHARES,
             port_bindings=dict.fromkeys(ports, ("127.0.0.1", None)),
+            network_mode=network_mode,
         )
         made = api.create_container(
             image,
@@ -187,13 +271,29 @@ def start_agent(
             labels={**labels, LABEL_PART: "agent"},
             networking_config=networking,
         )
-        container = client.containers.get(made["Id"])
-        container.put_archive("/", archive(_agent_files()))
-        attached = api.attach_socket(
-            made["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-        )
+        return attach(client, made["Id"], hostname)
+
+
+def attach(client: docker.DockerClient, id: str, name: str) -> tuple[Any, AgentLink]:
+    """Put our program into a created container and start it; it, and the line to the program.
+
+    Attached before the start, so that no answer can be missed; `StdinOnce` turns our end-of-file
+    into the program's.
+    """
+    container = client.containers.get(id)
+    container.put_archive("/", archive(agent_files()))
+    attached = client.api.attach_socket(
+        id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+    )
+    container.start()
+    return container, AgentLink(name, attached)
+
+
+def _start(container: Any) -> None:
+    """Start it; a frozen one cannot be started, and runs as soon as it is thawed."""
+    container.reload()
+    if container.status != "paused":
         container.start()
-    return container, AgentLink(hostname, attached)
 
 
 def place_in(api: docker.APIClient, network: str, address: str, name: str) -> Any:
@@ -203,7 +303,7 @@ def place_in(api: docker.APIClient, network: str, address: str, name: str) -> An
     return create({network: at})
 
 
-def _agent_files() -> dict[str, str]:
+def agent_files() -> dict[str, str]:
     """The agent's modules as files of the container; `chaos` there is just these."""
     package = Path(__file__).parent.parent
     modules = [package / "__init__.py", *(package / "agent").glob("*.py")]

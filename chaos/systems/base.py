@@ -190,10 +190,11 @@ class System(Protocol):
 class HasBulk(Protocol):
     """Knows requests of a given size, so that the flow of bytes on a link can be measured."""
 
-    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes:
+    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes | None:
         """What to send on a new connection: at least so many bytes, with at least so many coming
         back, and none of the data read or changed. An error is an answer. Where both are asked
-        for, no answer of that size comes before the whole request was read."""
+        for, no answer of that size comes before the whole request was read. None where that port
+        knows no such thing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
