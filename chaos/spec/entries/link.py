@@ -94,8 +94,8 @@ class ReorderEntry(LinkEntry):
     fault: Literal["reorder"]
     rate: Rate
     """Of all packets: so many are held back."""
-    by_ns: Annotated[DurationNs, Field(alias="by", gt=0)] = 10_000_000
-    """For how long; 10ms."""
+    by_ns: Annotated[DurationNs, Field(alias="by", ge=1_000_000)] = 10_000_000
+    """For how long; 10ms, and at least 1ms."""
 
 
 class CorruptEntry(LinkEntry):
