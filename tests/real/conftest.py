@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from chaos.errors import AftershockError
 from chaos.record.reader import RunData, open_run
+from chaos.registry import FAULTS
 from chaos.runtime import docker as engine_api
+from chaos.spec.files import load_experiment
 
+HERE = Path(__file__).parent
 AFTERSHOCK = str(Path(sys.executable).parent / "aftershock")
 
 
@@ -67,6 +72,54 @@ class Command:
 def command() -> type[Command]:
     """The command line."""
     return Command
+
+
+class Schedules:
+    """Experiments over tests/real/two.yaml, made of the entries of tests/real/faults.yaml."""
+
+    topology = HERE / "two.yaml"
+
+    def __init__(self, folder: Path) -> None:
+        data = yaml.safe_load((HERE / "faults.yaml").read_text(encoding="utf-8"))
+        self.instant = set(data["instant"])
+        known = set(FAULTS.names())
+        self.entries: dict[str, list[str]] = {}
+        for fault, choices in {**data["lasting"], **data["instant"]}.items():
+            good = [
+                words for words in choices
+                if fault in known and self._accepted(folder, fault, words)
+            ]  # fmt: skip
+            if good:
+                self.entries[fault] = good
+        self.missing = sorted(known - set(self.entries))
+
+    def entry(self, fault: str, words: str, at_ms: int, for_ms: int) -> str:
+        """One line of a schedule."""
+        lasting = "" if fault in self.instant else f", for: {for_ms}ms"
+        return f"  - {{at: {at_ms}ms{lasting}, fault: {fault}{', ' if words else ''}{words}}}\n"
+
+    def write(self, path: Path, lines: Sequence[str], duration_s: int = 60) -> Path:
+        """An experiment with these lines of schedule."""
+        path.write_text(
+            f"name: {path.stem}\ntopology: {self.topology}\nduration: {duration_s}s\n"
+            f"workload: {{name: set, rate: 20/s}}\nschedule:\n{''.join(lines)}",
+            encoding="utf-8",
+        )
+        return path
+
+    def _accepted(self, folder: Path, fault: str, words: str) -> bool:
+        path = self.write(folder / "try.yaml", [self.entry(fault, words, 300, 1000)])
+        try:
+            load_experiment(str(path))
+        except AftershockError:
+            return False
+        return True
+
+
+@pytest.fixture(scope="session")
+def schedules(tmp_path_factory: pytest.TempPathFactory) -> Schedules:
+    """What can be scheduled here."""
+    return Schedules(tmp_path_factory.mktemp("schedules"))
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,9 @@ from typing import Any
 
 import pytest
 
-from chaos.errors import AftershockError
 from chaos.healing.remains import CLIENTS, find
 from chaos.record.journal import open_faults, read_journal
-from chaos.registry import FAULTS
 from chaos.runtime import docker as engine_api
-from chaos.spec.files import load_experiment
 
 TIMES = int(os.environ.get("AFTERSHOCK_TORTURE", "10"))
 SEED = int(os.environ.get("AFTERSHOCK_TORTURE_SEED", "1"))
@@ -37,63 +33,6 @@ AT_ONCE = 3
 LEASE_S = 3.0
 REST_S = 45.0  # toxics, limits, stopped databases; a slow machine gets that long
 LATE_S_MAX = 1.5  # how long after both injections were begun the controller is killed at most
-
-TOPOLOGY = """\
-name: two
-system: redis
-regions:
-  us-east: {zones: [us-east-a, us-east-b]}
-nodes:
-  n1: {zone: us-east-a}
-  n2: {zone: us-east-b}
-clients: {us-east-a: 1}
-"""
-DISK = "disk: {size: 64MB}\n"
-EXPERIMENT = """\
-name: torture
-topology: two.yaml
-workload: {name: set, rate: 20/s}
-duration: 60s
-schedule:
-"""
-
-# Fault → what its entry says beside `at` and `for`; one of them is drawn. Faults that this registry
-# does not have, or whose entry it would not take, are left out; restarts end by themselves at once
-# and are drawn for the moment in which they are under way.
-LASTING: Mapping[str, list[str]] = {
-    "partition": [
-        "isolate: n1",
-        "between: [[n1], [n2]], one_way: true",
-        "between: [[clients@us-east-a], [n2]]",
-    ],
-    "delay": ["delay: 60ms, between: [[n1], [n2]]", "between: [[n1], [n2]], delay: 60ms"],
-    "loss": ["between: [[n1], [n2]], loss: 30%", "between: [[n1], [n2]], probability: 30%"],
-    "bandwidth": ["between: [[n1], [n2]], rate: 1Mbit/s"],
-    "pause": ["target: n1", "target: all"],
-    "kill": ["target: n2"],
-    "crash-loop": ["target: n2"],
-    "slow": ["target: n1, cpus: 0.2", "target: n1, share: 20%", "target: n1, cpu: 20%"],
-    "memory-squeeze": ["target: n2", "target: n2, limit: 64MB"],
-    "cpu-steal": ["target: n1", "target: n1, share: 50%"],
-    "connection-exhaustion": ["target: n1"],
-    "fd-exhaustion": ["target: n2"],
-    "clock-step": ["target: n1, by: 1h", "target: n1, by: -1h"],
-    "clock-skew": ["target: n2, by: 500ms"],
-    "clock-drift": ["target: n1, ppm: 1000"],
-    "clock-strobe": ["target: n2, by: 200ms, every: 50ms", "target: n2, by: 200ms, period: 100ms"],
-    "client-latency": ["zones: all, nodes: n1, delay: 80ms"],
-    "client-timeout": ["zones: all, nodes: n2"],
-    "client-bandwidth": ["zones: all, nodes: n1, rate: 100kB/s"],
-    "client-reset": ["zones: all, nodes: n2"],
-    "client-down": ["zones: all, nodes: all"],
-    "disk-full": ["target: n1"],
-    "disk-slow": ["target: n2, iops: 20"],
-    "disk-read-only": ["target: n2"],
-}
-AT_ONCE_OVER: Mapping[str, list[str]] = {
-    "restart": ["target: n1"],
-    "power-loss": ["target: n2", "target: n2, for: 50s"],
-}
 
 
 @dataclass(frozen=True)
@@ -116,32 +55,10 @@ class Round:
     active: int  # faults that had taken effect
 
 
-def choices(folder: Path) -> dict[str, list[str]]:
-    """Fault → entries that can be scheduled here."""
-    found: dict[str, list[str]] = {}
-    for fault in FAULTS.names():
-        whole = [*LASTING.get(fault, ()), *AT_ONCE_OVER.get(fault, ())]
-        for words in whole:
-            lasting = ", for: 50s" if fault in LASTING else ""
-            entry = f"  - {{at: 300ms{lasting}, fault: {fault}, {words}}}\n"
-            try:
-                load_experiment(str(write(folder, "try.yaml", [entry])))
-            except AftershockError:
-                continue
-            found.setdefault(fault, []).append(entry)
-    return found
-
-
-def write(folder: Path, name: str, entries: list[str]) -> Path:
-    """An experiment with these entries, beside its topology."""
-    path = folder / name
-    path.write_text(EXPERIMENT + "".join(entries), encoding="utf-8")
-    return path
-
-
-def draws(known: Mapping[str, list[str]], count: int) -> list[Draw]:
+def draws(schedules: Any, count: int) -> list[Draw]:
     """Pairs of faults, every one drawn before any is drawn twice."""
     rng = random.Random(SEED)
+    known = schedules.entries
     bag: list[str] = []
     drawn = []
     for number in range(count):
@@ -151,7 +68,9 @@ def draws(known: Mapping[str, list[str]], count: int) -> list[Draw]:
                 bag = rng.sample(sorted(known), len(known))
             index = next((k for k, name in enumerate(bag) if name not in pair), None)
             pair.append(bag.pop(index) if index is not None else rng.choice(sorted(known)))
-        entries = tuple(rng.choice(known[name]) for name in pair)
+        entries = tuple(
+            schedules.entry(name, rng.choice(known[name]), 300, 50_000) for name in pair
+        )
         drawn.append(Draw(number, tuple(pair), entries, rng.uniform(0, LATE_S_MAX)))
     return drawn
 
@@ -178,13 +97,11 @@ def in_force(client: Any, run_id: str) -> dict[str, Any]:
     return held | {f"{node} frozen": names for node, names in remains.frozen().items()}
 
 
-def play(draw: Draw, folder: Path, command: Any, client: Any) -> Round:
+def play(draw: Draw, folder: Path, schedules: Any, command: Any, client: Any) -> Round:
     """One round; AssertionError says what was not as it should be, and after which faults."""
     here = folder / str(draw.number)
     here.mkdir()
-    for name in ("two.yaml",):
-        shutil.copy(folder / name, here)
-    file = write(here, "torture.yaml", list(draw.entries))
+    file = schedules.write(here / "torture.yaml", draw.entries)
     process = command.start(here / "runs", str(file))
     run_id = ""
     try:
@@ -258,20 +175,22 @@ def nothing_left(client: Any, run_id: str, here: Path) -> None:
 
 
 def test_sigkill_at_random_moments(
-    command: Any, engine_client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: Any,
+    engine_client: Any,
+    schedules: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for text in (TOPOLOGY + DISK, TOPOLOGY):
-        (tmp_path / "two.yaml").write_text(text, encoding="utf-8")
-        if known := choices(tmp_path):
-            break
-    assert {"partition", "pause", "kill", "client-latency"} <= set(known)
-    drawn = draws(known, TIMES)
+    assert {"partition", "pause", "kill", "client-latency"} <= set(schedules.entries)
+    drawn = draws(schedules, TIMES)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        jobs = [pool.submit(play, draw, tmp_path, command, engine_client) for draw in drawn]
+        jobs = [
+            pool.submit(play, draw, tmp_path, schedules, command, engine_client) for draw in drawn
+        ]
     failed = [str(error) for job in jobs if (error := job.exception())]
     rounds = [job.result() for job in jobs if not job.exception()]
     with capsys.disabled():
-        report(rounds, failed, sorted(set(FAULTS.names()) - set(known)))
+        report(rounds, failed, schedules.missing)
     assert failed == [], f"{len(failed)} of {TIMES} rounds (seed {SEED})"
     assert sum(r.active for r in rounds) > len(rounds), "too few faults were active"
 
