@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections import deque
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 PROBE_PORT = 9  # UDP discard: beacons arrive here, nothing is ever answered
+SO_RCVBUFFORCE = 33
+RECEIVE_BYTES = 4 << 20
 ARRIVALS_MAX = 20_000
 SILENCES_MAX = 10_000
 LANES_MAX = 5_000  # of all trains so far
@@ -182,6 +185,10 @@ class Beacons:
         line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             line.setblocking(False)
+            # A pod that gets no CPU for a while must not lose what came meanwhile.
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+            with contextlib.suppress(OSError):  # beyond the host's limit, as NET_ADMIN may
+                line.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES)
             line.bind(("0.0.0.0", port))
         except OSError:
             line.close()

@@ -24,6 +24,7 @@ from chaos.faults.sides import Around, split
 from chaos.runtime.ways import Way
 
 LEAD_S = 0.1  # how long before the change beacons start
+JUST_BEFORE_S = 0.06  # a lane that is silent just before was cut already
 WATCH_S = 0.25  # for how long after it they are sent and watched; less than any `down`
 HEAL_S = 1.5  # how long the first beacon after the end may take, besides the links' own delay
 FLAP_EVERY_MS = 20
@@ -139,12 +140,18 @@ class Partition:
         return probe
 
     def _judge(self, heard: Heard, connects: Mapping[Lane, str]) -> Probe:
-        end_ns = self._effect_ns + int(WATCH_S * 1e9)
-        passed = {x: [t for t, _ in heard.get(x, ())] for x in (*self._lanes, *self._beside)}
-        leaking = [x for x in self._lanes if any(self._effect_ns < t < end_ns for t in passed[x])]
-        unheard = [x for x in self._lanes if not any(t < self._injected_ns for t in passed[x])]
-        muted = [x for x in self._beside if passed[x] and not any(
-            self._effect_ns < t < end_ns for t in passed[x])]  # fmt: skip
+        sent = {lane: [t for t, _ in times] for lane, times in heard.items()}
+
+        def passed(start_ns: int, end_ns: int) -> set[Lane]:
+            return {
+                lane for lane, times in sent.items() if any(start_ns < t < end_ns for t in times)
+            }
+
+        before = passed(self._injected_ns - int(JUST_BEFORE_S * 1e9), self._injected_ns)
+        after = passed(self._effect_ns, self._effect_ns + int(WATCH_S * 1e9))
+        leaking = [lane for lane in self._lanes if lane in after]
+        unheard = [lane for lane in self._lanes if lane not in before]
+        muted = [lane for lane in self._beside if lane in before and lane not in after]
         cut = {lane for lane in connects if lane.port in self._ports}
         through = [x for x in connects if x in cut and connects[x] != "silent"]
         muted += [x for x in connects if x not in cut and connects[x] == "silent"
@@ -178,7 +185,7 @@ class Partition:
             at_ns=max(
                 [
                     self._injected_ns,
-                    *(t for x in self._lanes for t in passed[x] if t < self._effect_ns),
+                    *(t for x in self._lanes for t in sent.get(x, ()) if t < self._effect_ns),
                 ]
             ),
         )
