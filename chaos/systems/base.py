@@ -290,3 +290,16 @@ class HasConvergence(Protocol):
 
         May raise whatever the driver raises while a node does not answer: not yet.
         """
+
+
+@runtime_checkable
+class StartsEmpty(Protocol):
+    """A database that must be told before a node that lost its data is started again.
+
+    One without this power starts such a node as it started it first.
+    """
+
+    def start_empty(self, cluster: Cluster, node: str) -> Sequence[ContainerSpec]:
+        """What an operator would do for a machine with a new disk: make the other nodes take `node`
+        for a new one; what is to run on it. It is down, its volumes are empty. ClusterError when
+        the cluster cannot do without it."""

@@ -7,8 +7,10 @@ had (https://etcd.io/docs/v3.5/learning/api_guarantees/).
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import platform
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -53,6 +55,8 @@ PEER_PORT = PORTS["peer"]
 DATA = "/var/lib/etcd"
 ADMIN_TIMEOUT_S = 2.0
 PROBING = "/raft/probing"
+REPLACE_S = 12.0
+MEMBERS = "/v3/cluster/member/"
 STATUS = "/v3/maintenance/status"
 FAILURES = (OSError, http.client.HTTPException, EtcdError, NotConnected)
 
@@ -94,8 +98,13 @@ OPTIONS = {
 }
 
 
-def command(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> list[str]:
-    """etcd's command line on `node`: the same static cluster on every node."""
+def command(
+    node: Node, nodes: Sequence[Node], settings: Mapping[str, Any], state: str = "new"
+) -> list[str]:
+    """etcd's command line on `node`: the same static cluster on every node.
+
+    `state`: new, or existing for a member that was added later.
+    """
     peers = ",".join(f"{other.name}=http://{other.address}:{PEER_PORT}" for other in nodes)
     flags = {
         "name": node.name,
@@ -105,7 +114,7 @@ def command(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> l
         "listen-peer-urls": f"http://0.0.0.0:{PEER_PORT}",
         "initial-advertise-peer-urls": f"http://{node.address}:{PEER_PORT}",
         "initial-cluster": peers,
-        "initial-cluster-state": "new",
+        "initial-cluster-state": state,
         "initial-cluster-token": "aftershock",
         "logger": "zap",
         "log-level": "info",
@@ -210,6 +219,44 @@ def _rejoin(cluster: Cluster, node: str) -> None:
     cluster.wait(f"{node} knows a leader", following)
 
 
+def _knows_leader(cluster: Cluster, node: str) -> bool:
+    try:
+        return str(_status(cluster, node).get("leader", "0")) != "0"
+    except FAILURES:
+        return False
+
+
+def _add_anew(cluster: Cluster, node: str) -> None:
+    """Remove the member that `node` was and add it, through any other node that knows a leader."""
+    own = next(n for n in cluster.nodes if n.name == node)
+    url = f"http://{own.address}:{PEER_PORT}"
+    via = next(
+        (n.name for n in cluster.nodes if n is not own and _knows_leader(cluster, n.name)), ""
+    )
+    if not via:
+        raise ClusterError(f"{node} cannot be added anew: no other node knows a leader")
+    address = cluster.address(via, "db")
+    for member in post_once(address, ADMIN_TIMEOUT_S, MEMBERS + "list", {})["members"]:
+        if url in member["peerURLs"]:
+            post_once(address, ADMIN_TIMEOUT_S, MEMBERS + "remove", {"ID": member["ID"]})
+    post_once(address, ADMIN_TIMEOUT_S, MEMBERS + "add", {"peerURLs": [url]})
+
+
+def _replace(cluster: Cluster, node: str) -> None:
+    """`_add_anew`, again for a while: a cluster that has just lost a member refuses at first."""
+    end = time.monotonic() + REPLACE_S
+    while True:
+        try:
+            return _add_anew(cluster, node)
+        except (ClusterError, *FAILURES) as error:
+            if time.monotonic() > end:
+                raise ClusterError(
+                    f"{node} cannot be added anew to the etcd cluster: {error}",
+                    fix="`etcdctl member remove`, `member add`, when a majority is there again",
+                ) from None
+        time.sleep(0.5)
+
+
 STEPS: Mapping[str, Step] = {
     "promote": Step(
         about="have the leader hand over to this node", run=operator_step(_promote, FAILURES)
@@ -279,6 +326,15 @@ class Etcd:
                 name="etcd", image="etcd", command=command(node, nodes, settings), data_dir=DATA
             )
         ]
+
+    def start_empty(self, cluster: Cluster, node: str) -> Sequence[ContainerSpec]:
+        """Remove the member that was, and add a new one: etcd refuses to start a known member
+        without its log, which may have promised votes."""
+        _replace(cluster, node)
+        own = next(n for n in cluster.nodes if n.name == node)
+        spec = self.containers(own, cluster.nodes, cluster.settings)[0]
+        existing = command(own, cluster.nodes, cluster.settings, "existing")
+        return [dataclasses.replace(spec, command=existing)]
 
     def form(self, cluster: Cluster) -> None:
         """Wait until a leader is elected and every node follows it."""
