@@ -71,7 +71,7 @@ MEASURED: tuple[Event, ...] = (
     Event(
         source="google",
         share=WONKY_RACKS,
-        fault={"fault": "partition", "isolate": "random(1)", "one_way": True, "direction": "out"},
+        fault={"fault": "loss", "between": [["random(1)"], ["all"]], "rate": "50%"},
         lengths=SOFTWARE,
     ),
     Event(

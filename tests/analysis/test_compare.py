@@ -144,3 +144,11 @@ def test_dollars() -> None:
         "$0.00042",
         "$1,234.50",
     ]
+
+
+def test_runs_whose_faults_were_skipped_say_so() -> None:
+    held = compare([run("naked"), run("guarded", faults={"injected": 1, "skipped": 2})])
+    assert held.notes == [
+        *(n for n in held.notes if "cost" in n),
+        "guarded: 2 of its faults were skipped, not injected",
+    ]

@@ -178,6 +178,34 @@ def test_show_and_compare_and_runs(say: Say, tmp_path: Path) -> None:
     assert say("runs").stdout.count("small/2026010") == 2
 
 
+def test_a_drawn_schedule_is_printed_first(say: Say, tmp_path: Path) -> None:
+    text = """name: drawn
+topology: etcd-three
+workload: {name: register}
+duration: 60s
+schedule:
+  - {at: 30s, for: 1s, fault: pause, target: n1}
+random: {count: 2, for: 2s, mix: [{fault: partition, isolate: random(1)}]}
+"""
+    (tmp_path / "drawn.yaml").write_text(text)
+    checked = say("validate", "./drawn.yaml")
+    assert checked.returncode == 0
+    lines = checked.stdout.splitlines()
+    assert lines[0] == "schedule drawn from seed 1, 3 entries:"
+    assert [line.split()[0] for line in lines[1:4]] == ["f1", "f2", "f3"]
+    drawn = [line for line in lines if "partition" in line]
+    assert all("for 2s " in line and "isolate random(1)" in line for line in drawn)
+    assert lines[-1] == "1 file checked: right"
+    assert say("validate", "./drawn.yaml").stdout == checked.stdout
+    assert json.loads(say("validate", "./drawn.yaml", "--json").stdout) == []
+    begun = say("run", "./drawn.yaml")  # no engine: the schedule is said before that
+    assert begun.stderr.splitlines()[:4] == lines[:4]
+    other = say("run", "./drawn.yaml", "--seed", "2").stderr.splitlines()
+    assert other[0] == "schedule drawn from seed 2, 3 entries:"
+    assert other[1:4] != lines[1:4]
+    assert "schedule drawn" not in say("run", "./drawn.yaml", "--quiet").stderr
+
+
 def test_no_engine_is_said_and_what_still_works(say: Say) -> None:
     for arguments in (("ps",), ("run", "redis-split-brain"), ("up", "redis-sentinel")):
         done = say(*arguments)

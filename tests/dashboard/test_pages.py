@@ -60,6 +60,22 @@ def test_run_says_the_verdict_first(open_page: Open, runs: Path) -> None:
     assert "Window: the whole run" in app.subheader[0].value
 
 
+def test_a_skipped_fault_and_an_abort_are_said_on_the_page(
+    open_page: Open, sample_runs: ModuleType, tmp_path: Path
+) -> None:
+    left = {"id": "f2", "kind": "fault", "fault": "clock-step", "outcome": "skipped",
+            "why": "this host lacks clocks"}  # fmt: skip
+    about = sample_runs.meta("small", aborted={"t_ns": 12_300_000_000, "why": "no quorum"})
+    faults = [sample_runs.partition(), left]
+    path = tmp_path / "small/20261123T190000Z-7"
+    write_run(path, about, sample_runs.history(False), faults, sample_runs.samples())
+    app = open_page(tmp_path, "run", run="small/20261123T190000Z-7")
+    assert not app.exception
+    warnings = [w.value.replace("\\", "") for w in app.warning]
+    assert "f2 (clock-step) was skipped: this host lacks clocks" in warnings
+    assert "Aborted at 12.3 s, because no quorum" in warnings
+
+
 def test_a_window_in_the_address_filters_what_is_below(open_page: Open, runs: Path) -> None:
     whole = open_page(runs, "run", run=NAKED)
     app = open_page(runs, "run", run=NAKED, **{"from": "12", "to": "13"})

@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from chaos.spec.entries import ENTRIES
-from chaos.spec.experiment import Experiment, WorkloadSpec
+from chaos.spec.experiment import AbortWhen, Experiment, WorkloadSpec
+from chaos.spec.random_schedule import Lengths, LogNormal, RandomSchedule
 from chaos.spec.target import WORDS
 from chaos.spec.topology import Cost, Link, Region, Topology, TopologyNode
 from chaos.spec.validate import validate_files
@@ -23,7 +24,19 @@ def _keys(*models: type[BaseModel]) -> list[str]:
 
 KEYS = {
     "topology": _keys(Topology, Region, Link, TopologyNode, Cost),
-    "experiment": [*_keys(Experiment, WorkloadSpec, *ENTRIES.values()), *ENTRIES, *WORDS],
+    "experiment": [
+        *_keys(
+            Experiment,
+            WorkloadSpec,
+            AbortWhen,
+            RandomSchedule,
+            Lengths,
+            LogNormal,
+            *ENTRIES.values(),
+        ),
+        *ENTRIES,
+        *WORDS,
+    ],
 }
 
 
