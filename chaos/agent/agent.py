@@ -31,6 +31,7 @@ from chaos.agent.addresses import Addresses
 from chaos.agent.beacons import Beacons
 from chaos.agent.cgroups import Cgroups
 from chaos.agent.clocks import Clocks
+from chaos.agent.cold import Damage
 from chaos.agent.connects import Connects
 from chaos.agent.crowd import Crowds
 from chaos.agent.cuts import LEASE_S
@@ -106,6 +107,7 @@ class Agent:
         self._loop = Loop()
         self._heard = time.monotonic()
         self._partial = b""
+        disks = Disks()
         self._parts: list[Part] = [
             Processes(self._loop),
             Firewall(self._loop),
@@ -116,7 +118,8 @@ class Agent:
             Cgroups(),
             Hogs(),
             Crowds(self._loop),
-            Disks(),
+            disks,
+            Damage(disks),
             Files(),
             Connects(),
             Clocks(self._loop),

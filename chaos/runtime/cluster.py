@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import docker
 
-from chaos.agent.link import AgentLink
+from chaos.agent.link import AgentLink, ask_all
 from chaos.errors import AftershockError, ClusterError
 from chaos.runtime import base_links
 from chaos.runtime.claims import Claims
@@ -29,7 +28,7 @@ from chaos.runtime.docker import (
     reaches_directly,
     remove_run,
 )
-from chaos.runtime.helper import DiskMaker, Helper
+from chaos.runtime.helper import Helper, made_disks
 from chaos.runtime.pod import Pod
 from chaos.runtime.toxiproxy import Link, Links
 from chaos.runtime.ways import CLIENTS, Layout, Way
@@ -44,6 +43,7 @@ from chaos.systems.base import (
     HasClock,
     HasHandshakes,
     Node,
+    StartsEmpty,
     System,
 )
 
@@ -86,6 +86,7 @@ class RunningCluster:
         self.layout: Layout
         self.hello: dict[str, dict[str, Any]] = {}
         self.disks: dict[str, dict[str, Disk]] = {}  # node → container's name → its disk
+        self._empty: set[str] = set()  # nodes whose data is gone
         self._kept_down: dict[str, set[str]] = {}  # node → faults that want it down
         self.claims = Claims()
         self._starting = threading.Lock()
@@ -95,6 +96,9 @@ class RunningCluster:
         self._start()
         say("forming the cluster")
         self._plan.system.form(self)
+        if self.disks:
+            asked = ("witness", dict[str, Any]())
+            ask_all(self.agents(), dict.fromkeys(self.disks, asked), 10.0)
 
     def _start(self) -> None:
         plan = self._plan
@@ -106,28 +110,15 @@ class RunningCluster:
         self.layout = Layout(base, [n.name for n in nodes], list(plan.topology.clients))
         self.nodes = [dataclasses.replace(n, address=self.layout.nodes[n.name]) for n in nodes]
         specs = {n.name: plan.system.containers(n, self.nodes, self.settings) for n in self.nodes}
-        with self._disks(specs), ThreadPoolExecutor(len(self.nodes) + 1) as pool:
+        own = (self._client, plan.images["agent"], self._prefix, self._labels)
+        with (
+            made_disks(*own, plan.topology.disk, specs) as self.disks,
+            ThreadPoolExecutor(len(self.nodes) + 1) as pool,
+        ):
             proxies = pool.submit(self._start_clients, config["Gateway"])
             waiting = [pool.submit(self._start_pod, n, specs[n.name]) for n in self.nodes]
             for job in (proxies, *waiting):
                 job.result()
-
-    @contextlib.contextmanager
-    def _disks(self, specs: Mapping[str, Sequence[ContainerSpec]]) -> Iterator[None]:
-        """Make a disk for every data directory, if there is `disk:`; kept while in the block."""
-        disk = self._plan.topology.disk
-        if disk is None:
-            yield
-            return
-        names = {f"{n}-{s.name}": (n, s.name) for n in specs for s in specs[n] if s.data_dir}
-        maker = DiskMaker(self._client, self._plan.images["agent"], self._prefix, self._labels)
-        try:
-            made = maker.make(list(names), disk.filesystem, disk.size_bytes)
-            for name, (node, container) in names.items():
-                self.disks.setdefault(node, {})[container] = made[name]
-            yield
-        finally:
-            maker.close()
 
     def helper(self, **rights: Any) -> Helper:
         """A new helper container of this run; its rights as `Helper` takes them."""
@@ -306,12 +297,25 @@ class RunningCluster:
             others.discard(fault)
             if not others:
                 pod = self.pods[node]
-                if not pod.running():
+                seen = pod.link.ask("processes", 10.0)["processes"]
+                if all(state in "ZX" for _, _, state in seen):
                     pod.wait_stopped()
                 self._start_pod_again(node)
             return set(others)
 
+    def emptied(self, node: str) -> None:
+        """The node's data is gone: when it is started next, it is started as a new one."""
+        self._empty.add(node)
+
+    def _as_new(self, node: str) -> None:
+        """Have the cluster take an emptied node for a new one, if the database needs that."""
+        if node in self._empty:
+            if isinstance(self._plan.system, StartsEmpty):
+                self.pods[node].recreate(self._plan.system.start_empty(self, node))
+            self._empty.discard(node)
+
     def _start_pod_again(self, node: str) -> None:
+        self._as_new(node)
         self.pods[node].start()
         if self.claims.of((FROZEN, node)):
             self.pods[node].freeze()
@@ -331,6 +335,7 @@ class RunningCluster:
         """Start those of the node's containers that have ended, unless a fault keeps it down."""
         with self._starting:
             if not self._kept_down.get(node):
+                self._as_new(node)
                 self.pods[node].start_ended()
 
     def silenced_by(self, node: str, but: str = "") -> list[str]:

@@ -18,7 +18,7 @@ from docker.types import LogConfig
 
 from chaos.agent.link import AgentLink
 from chaos.errors import ClusterError
-from chaos.runtime.disks import Disk, data_places, volume_options
+from chaos.runtime.disks import Disk, data_places, group_folder, volume_options
 from chaos.runtime.docker import LABEL_NODE, LABEL_PART, LABEL_ZONE, archive, engine_errors
 from chaos.systems.base import ContainerSpec, Node
 
@@ -152,6 +152,16 @@ class Pod:
 
         with ThreadPoolExecutor(len(self._databases) or 1) as pool:
             list(pool.map(give, self._databases.values()))
+
+    def io_group(self, container: str) -> tuple[str, dict[str, Any]] | None:
+        """Where the engine's host has a database container's control group for I/O, and the rights
+        a helper needs to join it; None when the containers do not all run."""
+        if not self.running():
+            return None
+        with engine_errors("reading the engine's control groups"):
+            info = self._client.info()
+        rights = {"cgroupns": "host"} if info.get("CgroupVersion") == "2" else {}
+        return group_folder(info, self.container_ids()[container]), rights
 
     def container_ids(self) -> dict[str, str]:
         """The engine's ids of the database containers, by the spec's names."""

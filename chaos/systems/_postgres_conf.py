@@ -7,7 +7,7 @@ from typing import Any
 
 from chaos.systems._common import INTEGER, ON_OFF, Setting, primary_of, resolve
 from chaos.systems._postgres_client import DATABASE, USER
-from chaos.systems.base import Node
+from chaos.systems.base import ContainerSpec, Node
 
 PORT = 5432
 VOLUME = "/var/lib/postgresql/data"
@@ -108,6 +108,8 @@ elif [ ! -f "$VOLUME/made" ]; then
   fi
   touch "$VOLUME/made"
 fi
+# On a disk that can lose power, what was made or copied above must be on it before it is used.
+grep -q "^/dev/loop[0-9]* $VOLUME " /proc/mounts && sync -f "$VOLUME"
 postgres -D "$CLUSTER" -c config_file="$CONF" &
 server=$!
 trap 'kill -INT $server' TERM  # TERM alone would wait until every session has ended by itself
@@ -154,15 +156,30 @@ def postgresql_conf(node: Node, nodes: Sequence[Node], settings: Mapping[str, An
     )
 
 
-def environment(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
-    """What the start script is told."""
+def container(
+    node: Node, nodes: Sequence[Node], settings: Mapping[str, Any], follow: str | None = None
+) -> ContainerSpec:
+    """The node's container. `follow`: the address of the server whose standby an empty node
+    becomes; by default the first primary's, and that one makes a database of its own."""
     primary = primary_of(nodes)
-    return {
-        "NODE": node.name,
-        "FOLLOW": "" if node.name == primary.name else primary.address,
-        "VOLUME": VOLUME,
-        "CLUSTER": DATA,
-        "CONF": CONF,
-        "DB_USER": USER,
-        "DB_NAME": DATABASE,
-    }
+    first = "" if node.name == primary.name else primary.address
+    return ContainerSpec(
+        name="postgres",
+        image="postgres",
+        command=["bash", "/etc/aftershock/start.sh"],
+        env={
+            "NODE": node.name,
+            "FOLLOW": first if follow is None else follow,
+            "VOLUME": VOLUME,
+            "CLUSTER": DATA,
+            "CONF": CONF,
+            "DB_USER": USER,
+            "DB_NAME": DATABASE,
+        },
+        files={
+            "/etc/aftershock/start.sh": START,
+            "/etc/aftershock/pg_hba.conf": HBA,
+            CONF: postgresql_conf(node, nodes, settings),
+        },
+        data_dir=VOLUME,
+    )

@@ -28,17 +28,7 @@ from chaos.systems._postgres_client import (
     Session,
     SetClient,
 )
-from chaos.systems._postgres_conf import (
-    CONF,
-    HBA,
-    PORT,
-    REJOIN,
-    SETTINGS,
-    START,
-    VOLUME,
-    environment,
-    postgresql_conf,
-)
+from chaos.systems._postgres_conf import PORT, REJOIN, SETTINGS, container
 from chaos.systems.base import (
     Address,
     Client,
@@ -330,20 +320,13 @@ class Postgres:
         self, node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]
     ) -> Sequence[ContainerSpec]:
         """One PostgreSQL, which makes or copies its cluster when it first starts."""
-        return [
-            ContainerSpec(
-                name="postgres",
-                image="postgres",
-                command=["bash", "/etc/aftershock/start.sh"],
-                env=environment(node, nodes),
-                files={
-                    "/etc/aftershock/start.sh": START,
-                    "/etc/aftershock/pg_hba.conf": HBA,
-                    CONF: postgresql_conf(node, nodes, settings),
-                },
-                data_dir=VOLUME,
-            )
-        ]
+        return [container(node, nodes, settings)]
+
+    def start_empty(self, cluster: Cluster, node: str) -> Sequence[ContainerSpec]:
+        """A standby of the present primary; where there is none, what it was at first."""
+        own = next(n for n in cluster.nodes if n.name == node)
+        follow = [_address(cluster, primary) for primary in _primaries(cluster, besides=node)]
+        return [container(own, cluster.nodes, cluster.settings, *follow[:1])]
 
     def form(self, cluster: Cluster) -> None:
         """Wait until every standby streams, make the tables, wait until every node has them."""
