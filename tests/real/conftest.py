@@ -101,7 +101,7 @@ class Schedules:
     def write(self, path: Path, lines: Sequence[str], duration_s: int = 60) -> Path:
         """An experiment with these lines of schedule."""
         path.write_text(
-            f"name: {path.stem}\ntopology: {self.topology}\nduration: {duration_s}s\n"
+            f"name: {path.stem}\ntopology: {self.topology}\nduration: {duration_s}s\nsettle: 1s\n"
             f"workload: {{name: set, rate: 20/s}}\nschedule:\n{''.join(lines)}",
             encoding="utf-8",
         )
