@@ -19,6 +19,10 @@ from chaos.runtime.toxiproxy import API_PORT, FIRST_PORT, Link, Links
 from chaos.systems.base import Address
 
 NAME = "toxiproxy"  # in the test network
+# Toxiproxy dials a link's node for one client after the other. Behind a cut a dial hangs, and goes
+# on when TCP next tries: after 30 s of a cut, up to 16 s later, with every other client of the link
+# waiting. With two tries more, one a second since Linux 6.5, they wait a second.
+SYSCTLS = {"net.ipv4.tcp_syn_retries": "2"}
 
 
 class ClientsPod:
@@ -57,6 +61,7 @@ class ClientsPod:
             labels={**self._labels, **labels},
             networking=place_in(self._client.api, network, address, NAME),
             ports=ports,
+            sysctls=SYSCTLS,
         )
         hello = self.link.ask("hello", 10.0, name=NAME, peers={})
         with engine_errors("starting Toxiproxy"):

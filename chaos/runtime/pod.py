@@ -252,11 +252,12 @@ def start_agent(
     ports: Sequence[int] = (),
     devices: Sequence[str] = (),
     network_mode: str | None = None,
+    sysctls: Mapping[str, str] | None = None,
 ) -> tuple[Any, AgentLink]:
     """Create and start an agent's container; it, and the line to the agent.
 
     `ports` are published on loopback. `devices`: the node's disks, which the agent keeps open.
-    `network_mode` "none": without `networking`.
+    `network_mode` "none": without `networking`. `sysctls`: of its network namespace.
     """
     api = client.api
     with engine_errors(f"starting the agent of {hostname}"):
@@ -268,6 +269,7 @@ def start_agent(
             cpu_shares=AGENT_CPU_SHARES,
             port_bindings=dict.fromkeys(ports, ("127.0.0.1", None)),
             network_mode=network_mode,
+            sysctls=dict(sysctls or {}),
         )
         made = api.create_container(
             image,
