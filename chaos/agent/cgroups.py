@@ -60,11 +60,12 @@ def counters(pid: int) -> Message:
     """The counters of the process's container; see `do_counters`."""
     root = f"/proc/{pid}/root/sys/fs/cgroup"
     if os.path.exists(f"{root}/cgroup.controllers"):
-        return _version_2(root)
-    return _version_1(root)
+        return version_2(root)
+    return version_1(root)
 
 
-def _version_1(root: str) -> Message:
+def version_1(root: str) -> Message:
+    """The counters below `root`, a folder for each controller."""
     stat = _table(f"{root}/cpu/cpu.stat")
     memory = _table(f"{root}/memory/memory.stat")
     quota, period = (
@@ -87,7 +88,8 @@ def _version_1(root: str) -> Message:
     }
 
 
-def _version_2(root: str) -> Message:
+def version_2(root: str) -> Message:
+    """The counters in `root`, one folder for all controllers."""
     stat, memory = _table(f"{root}/cpu.stat"), _table(f"{root}/memory.stat")
     events = _table(f"{root}/memory.events")
     quota, _, period = _read(f"{root}/cpu.max").partition(" ")

@@ -196,9 +196,10 @@ def as_user(user: int, group: int, work: Callable[[], list[str]]) -> list[str]:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.close(reading)
-            os.setgroups([])
-            os.setresgid(group, group, group)
-            os.setresuid(user, user, user)
+            if (os.getuid(), os.getgid()) != (user, group):
+                os.setgroups([])
+                os.setresgid(group, group, group)
+                os.setresuid(user, user, user)
             said = work()
         except BaseException as error:
             said = [f"as user {user}: {type(error).__name__}: {error}"]

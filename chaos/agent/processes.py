@@ -11,6 +11,9 @@ from typing import Any, Protocol
 from chaos.agent.cgroups import frozen
 from chaos.agent.proc import Process, called, each, look, send
 
+# The program of a container runtime that will become the container's: stopped as it is, it would
+# hold up the engine, which waits for it.
+RUNTIMES = ("runc", "crun", "youki")
 LOOK_EVERY_S = 0.01  # how long a process born into a stopped node runs at most
 SETTLED_S = 1.0  # a process this old has become the program it will be
 
@@ -112,7 +115,8 @@ class Processes:
 
     @staticmethod
     def _chosen(name: str | None) -> Iterator[Process]:
-        return (p for p in each() if name is None or p.is_called(name))
+        return (p for p in each() if (name is None or p.is_called(name))
+                and not p.name.startswith(RUNTIMES))  # fmt: skip
 
     def resume(self, fault: str) -> list[str]:
         """SIGCONT those that no other fault holds; the faults that hold some of the others."""
@@ -128,6 +132,8 @@ class Processes:
         return sorted(still)
 
     def _holders(self, process: Process) -> list[str]:
+        if process.name.startswith(RUNTIMES):
+            return []
         stops = self._stops.items()
         return [fault for fault, name in stops if name is None or process.is_called(name)]
 
