@@ -12,7 +12,7 @@ from chaos.spec.entries import ENTRIES
 from chaos.spec.experiment import AbortWhen, Experiment, WorkloadSpec
 from chaos.spec.random_schedule import Lengths, LogNormal, RandomSchedule
 from chaos.spec.target import WORDS
-from chaos.spec.topology import Cost, Link, Region, Topology, TopologyNode
+from chaos.spec.topology import Cost, Disk, Link, Region, Topology, TopologyNode
 from chaos.spec.validate import validate_files
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -23,7 +23,7 @@ def _keys(*models: type[BaseModel]) -> list[str]:
 
 
 KEYS = {
-    "topology": _keys(Topology, Region, Link, TopologyNode, Cost),
+    "topology": _keys(Topology, Region, Link, TopologyNode, Disk, Cost),
     "experiment": [
         *_keys(
             Experiment,

@@ -9,6 +9,7 @@ import pytest
 
 from chaos import paths
 from chaos.errors import EXIT_USAGE, SpecError
+from chaos.spec.entries import FAULT_ENTRIES
 from chaos.spec.files import load_experiment, load_topology
 from chaos.spec.validate import validate_files
 
@@ -60,7 +61,7 @@ small.yaml:9:22: expected a whole number, got `yes`
     |                      ^^^""",
     (("clients: {a: 2}", "client: {a: 2}"),): """\
 small.yaml:9:1: unknown key `client`; expected one of name, about, system, settings, regions, \
-links, nodes, clients, cost, image
+links, nodes, clients, disk, cost, image
   9 | client: {a: 2}
     | ^^^^^^
 → did you mean `clients`?""",
@@ -150,9 +151,8 @@ try.yaml:6:10: expected a duration such as 30s, 1.5s, 2m or 30ms, got `-1s`
   6 |   - {at: -1s, for: 2s, fault: kill, target: n1}
     |          ^^^
 → drop the minus""",
-    ("fault: kill", "fault: kil"): """\
-try.yaml:6:30: expected partition, kill, pause, restart, client-latency, client-reset or \
-client-down, got `kil`
+    ("fault: kill", "fault: kil"): f"""\
+try.yaml:6:30: expected {", ".join([*FAULT_ENTRIES][:-1])} or {[*FAULT_ENTRIES][-1]}, got `kil`
   6 |   - {at: 1s, for: 2s, fault: kil, target: n1}
     |                              ^^^
 → did you mean `kill`?""",
