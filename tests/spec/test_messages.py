@@ -153,7 +153,7 @@ try.yaml:6:10: expected a duration such as 30s, 1.5s, 2m or 30ms, got `-1s`
 → drop the minus""",
     ("fault: kill", "fault: kil"): f"""\
 try.yaml:6:30: expected {", ".join([*FAULT_ENTRIES][:-1])} or {[*FAULT_ENTRIES][-1]}, got `kil`
-  6 |   - {at: 1s, for: 2s, fault: kil, target: n1}
+  6 |   - {{at: 1s, for: 2s, fault: kil, target: n1}}
     |                              ^^^
 → did you mean `kill`?""",
     ("fault: kill, ", ""): """\
