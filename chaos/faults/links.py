@@ -250,6 +250,7 @@ class OnLinks:
         cluster = scene.cluster
         others = cluster.links.holders(link) - {self.id}
         others |= set(cluster.silenced_by(link.node, self.id))
+        others |= set(cluster.hindered_by(link.node, self.id))
         others |= cut_by(scene, link) - {self.id}
         if others:
             return f"together with {', '.join(sorted(others))}"

@@ -110,6 +110,8 @@ class Partition:
             receiver: ("block", {**arguments, "ways": ways})
             for receiver, ways in self._by_receiver().items()
         }
+        for way in self._ways:
+            scene.cluster.claims.put(("cut", way.source, way.destination), self.id)
         self._injected_ns = time.monotonic_ns()
         ask_all(scene.cluster.agents(), requests)
         self._effect_ns = time.monotonic_ns()
@@ -122,6 +124,8 @@ class Partition:
 
     def probe(self, scene: Scene) -> Probe:
         """Each direction: did any beacon pass that was sent after the cut?"""
+        if not self._effect_ns:  # nobody was told to cut anything: then it is measured from now on
+            self._injected_ns = self._effect_ns = time.monotonic_ns()
         self._cut.begin(scene, WATCH_S + self._lag_s)
         if self._connects:
             self._before = self._connects.end(scene, "before")
@@ -200,6 +204,8 @@ class Partition:
         agents = scene.cluster.agents()
         if not self._healed_ns:
             self._healed_ns = time.monotonic_ns()
+        for way in self._ways:
+            scene.cluster.claims.drop(("cut", way.source, way.destination), self.id)
         receivers = self._by_receiver()
         futures = {name: agents[name].send("unblock", fault=self.id) for name in receivers}
         lanes = {
