@@ -23,6 +23,7 @@ from chaos.agent.vdso import Busy, Target, Unsupported, Vdso, auxv
 
 POLL_S = 0.002
 YOUNG_S = 1.0  # by then a process has become the program it will be
+AGAIN_S = 0.5  # between two tries to take the stub out of a process whose threads are in it
 READY_S = 5.0  # how long a stub that adds nothing waits for its fault
 LEAP_AHEAD_NS = 5_000_000  # a leap this near is left to the next second
 HOST_MOVED_NS = 1_000_000  # the host's own clock was set: begin to count anew
@@ -57,6 +58,7 @@ class Clocks:
         self._ready: dict[str, float] = {}  # fault that will come → until when to wait for it
         self._touched = False  # whether any process may have another vDSO than the kernel's
         self._polling = False
+        self._again_at = 0.0
         self._births = Births()
 
     def do_clock_ready(self, request: Message) -> Message:
@@ -168,7 +170,8 @@ class Clocks:
         self._poll_soon()
 
     def _poll_soon(self) -> None:
-        if not self._polling and (self._wanted() or self._touched or self._threads.let_go()):
+        seized = self._threads.let_go()
+        if not self._polling and (self._wanted() or self._touched or seized):
             self._polling = True
             self._timers.after(POLL_S, self._poll)
 
@@ -176,9 +179,8 @@ class Clocks:
         self._polling = False
         if self._wanted():
             self._look()
-        else:
+        elif self._touched and time.monotonic() > self._again_at:
             self._restore()
-        self._threads.let_go()
         self._poll_soon()
 
     def _look(self, closely: bool = False) -> None:
@@ -226,6 +228,7 @@ class Clocks:
         for pid in (self._targets.keys() | self._failed.keys()) - seen:
             self._forget(pid)
         self._touched = bool(self._targets)
+        self._again_at = time.monotonic() + AGAIN_S  # not sooner: it stops threads
 
     def _unshift(self, pid: int) -> None:
         target = self._targets.get(pid)
@@ -238,7 +241,7 @@ class Clocks:
             except Unsupported:
                 return  # a zombie, or a program that we could not have changed
             self._targets[pid] = target
-        if target.is_shifted():
+        if not target.is_true():
             target.remove()
         self._forget(pid)
 

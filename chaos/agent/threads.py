@@ -33,7 +33,7 @@ _REGISTERS_BYTES = 27 * 8
 
 LOOK_EVERY_S = 0.00005
 PATIENCE_S = 0.003  # what has not stopped by then may be in an uninterruptible wait
-DEADLINE_S = 0.5
+DEADLINE_S = 1.0  # a thread has to be scheduled once, also on a busy machine
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long

@@ -31,10 +31,11 @@ MACHINE = "x86_64"
 FUNCTIONS = ("clock_gettime", "gettimeofday", "time")
 JUMP_BYTES = 5
 STACK_BYTES = 65536  # how far up a stack is looked for somebody who will return into changed code
-TRIES = 40
+TRIES = 20
 WAIT_S = 0.0005  # between two tries, so that a thread gets out of the way
 CLOCK_TAI = 11  # linux/time.h; Python's `time` names it only since 3.9, and not everywhere
 
+_USER_CODE = b"\x33\0"  # CS of 64-bit programs; RIP, EFLAGS, CS in a signal's sigcontext
 _AT_SYSINFO_EHDR = 33
 _PT_DYNAMIC = 2
 _DT_STRTAB, _DT_SYMTAB = 5, 6
@@ -206,7 +207,7 @@ class Target:
         if self._in_body():
             unsafe.append((self._vdso.room, self._vdso.room + STUB_BYTES))
         writes = {self._vdso.room: stub(first, tai_ns), **self._vdso.jumps}
-        self._change(writes, unsafe)
+        self._change(writes, unsafe, calls=self._in_body())
         if not self.is_shifted():
             raise Unsupported("what was written into its vDSO is not there")
 
@@ -224,21 +225,36 @@ class Target:
                 self._write(at, data, None)
 
     def remove(self) -> None:
-        """Write the kernel's bytes back. Busy when a thread is inside the stub too long."""
-        unsafe = [(self._vdso.room, self._vdso.room + STUB_BYTES)]
-        unsafe += [(at + 1, at + JUMP_BYTES) for at in self._vdso.jumps]
-        kernels = {at: self._vdso.image[at : at + n] for at, n in reversed(self._vdso.changed)}
-        self._change(kernels, unsafe)
+        """Write the kernel's bytes back.
+
+        First the entry points: from then on its clock is right. Then the stub; Busy when a thread
+        stays inside it too long, or may have to return there, and the stub is still there. A stub
+        over the kernel's own code goes together with the jumps around it, or not at all.
+        """
+        jumps = [(at, JUMP_BYTES) for at in self._vdso.jumps]
+        place = (self._vdso.room, STUB_BYTES)
+        for step in [[*jumps, place]] if self._in_body() else [jumps, [place]]:
+            self._restore(step)
         if not self.is_true():
             raise Unsupported("its vDSO is not the kernel's, and not for what we wrote")
+
+    def _restore(self, places: list[tuple[int, int]]) -> None:
+        kernels = {at: self._vdso.image[at : at + length] for at, length in places}
+        # At its first byte a jump is about to be executed, and whatever is there will do.
+        inside = [(at + (at in self._vdso.jumps), at + length) for at, length in places]
+        if any(self._read(at, len(data)) != data for at, data in kernels.items()):
+            self._change(kernels, inside)
 
     def _in_body(self) -> bool:
         return any(self._vdso.image[self._vdso.room : self._vdso.room + STUB_BYTES])
 
-    def _change(self, writes: dict[int, bytes], unsafe: list[tuple[int, int]]) -> None:
+    def _change(
+        self, writes: dict[int, bytes], unsafe: list[tuple[int, int]], calls: bool = False
+    ) -> None:
+        """Write while no thread is in `unsafe`; `calls`: the code there calls other code."""
         for _ in range(TRIES):
             with self._threads.stopped(self.pid) as stopped:
-                if not any(self._is_in(thread.instruction, thread.stack, unsafe)
+                if not any(self._is_in(thread.instruction, thread.stack, unsafe, calls)
                            for thread in stopped.threads):  # fmt: skip
                     for at, data in writes.items():
                         self._write(at, data, stopped)
@@ -246,9 +262,14 @@ class Target:
             time.sleep(WAIT_S)
         raise Busy("a thread stayed inside its vDSO's code")
 
-    def _is_in(self, instruction: int, stack: int, unsafe: list[tuple[int, int]]) -> bool:
-        """Whether a thread executes code of `unsafe`, or will return there: a call's return
-        address, or that of a signal's handler, is on its stack."""
+    def _is_in(
+        self, instruction: int, stack: int, unsafe: list[tuple[int, int]], calls: bool
+    ) -> bool:
+        """Whether a thread executes code of `unsafe`, or will return there.
+
+        A signal that interrupted such code has left its address on the stack, two words before the
+        code segment. Where the code calls, any word with such an address counts.
+        """
         ranges = [(self._base + start, self._base + end) for start, end in unsafe]
         if any(start <= instruction < end for start, end in ranges):
             return True
@@ -265,7 +286,8 @@ class Target:
                 if found < 2 or (stack + found - 2) % 8:
                     continue
                 (address,) = struct.unpack("<Q", held[found - 2 : found + 6])
-                if any(start <= address < end for start, end in ranges):
+                saved = calls or held[found + 14 : found + 16] == _USER_CODE
+                if saved and any(start <= address < end for start, end in ranges):
                     return True
         return False
 

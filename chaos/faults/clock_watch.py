@@ -22,6 +22,7 @@ READINGS_MAX = 20_000
 BASELINE_MAX = 10
 GOOD = 2.0  # readings at most this many times as inexact as the best ones are counted for a slope
 SIGMAS = 3.0
+SURE = 3.0  # a clock is wrong when it is so many times what the reading may be wrong by
 
 Ask = Callable[[], ClockReading | None]
 
@@ -84,9 +85,13 @@ class Watch:
             time.sleep(min(left_s, 0.005))
 
     def baseline(self, until_ns: int) -> int:
-        """What the node's clock was wrong by before the fault, ns; 0 when it did not answer."""
+        """What the node's clock was wrong by before the fault, ns.
+
+        Only another machine's clock is wrong by itself: 0 when it may have been right.
+        """
         before = self.between(0, until_ns)[-BASELINE_MAX:]
-        return min(before, key=lambda share: share.error_ns).shift_ns if before else 0
+        found = best(before) if before else None
+        return found.shift_ns if found and abs(found.shift_ns) > SURE * found.error_ns else 0
 
     def _run(self) -> None:
         while not self._ended and time.monotonic() < self._ends:
