@@ -155,7 +155,7 @@ class Nfqueue:
         n, wanted = queue.number, {stage.name: stage for stage in stages}
         lines = [] if queue.made else [f"queue {n}"]
         lines += [f"unstage {n} {name}" for name in queue.has if name not in wanted]
-        lines += [_set(n, stage) for stage in stages if queue.has.get(stage.name) != stage]
+        lines += [command(n, stage) for stage in stages if queue.has.get(stage.name) != stage]
         queue.made, queue.has = True, wanted
         return lines
 
@@ -188,7 +188,7 @@ def rules(numbers: Mapping[Way, int], *, called: bool) -> str:
     return "\n".join([*lines, "COMMIT", ""])
 
 
-def _set(number: int, stage: Stage) -> str:
+def command(number: int, stage: Stage) -> str:
     """The helper's command for a stage: what differs from nothing."""
     words = [f"stage {number} {stage.name}"]
     for each in fields(stage):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH
@@ -22,6 +23,7 @@ STRUCK_WANTED = 30  # so many struck on each way, if that is not too many datagr
 WITHIN_S = 0.4
 CHANCE = 0.001  # how often a link that does as asked may be called a mismatch
 EXPECTED_MIN = 5  # fewer prove nothing
+FOLLOWERS = 6  # datagrams sent while one is held back
 SURE = 10  # so many expected on one way, and none seen: it is not there
 
 
@@ -37,7 +39,8 @@ class OnShare(OnWays):
 
     def train(self) -> Train:
         """Enough to see the share, and not more than the pods can bear."""
-        wanted = min(PER_WAY_MAX, max(200, math.ceil(STRUCK_WANTED / self.share)))
+        telling = self.share * self.independent()
+        wanted = min(PER_WAY_MAX, max(200, math.ceil(STRUCK_WANTED / telling)))
         count = max(PER_WAY_MIN, min(wanted, DATAGRAMS_MAX // max(1, len(self.ways))))
         return Train(count=count, every_us=max(100, round(WITHIN_S * 1e6 / count)))
 
@@ -166,6 +169,11 @@ class Reorder(OnShare):
     def stage(self) -> dict[str, Any]:
         """Probability and for how long."""
         return {"reorder": self.share, "late_us": self.entry.by_ns / 1000}
+
+    def train(self) -> Train:
+        """Close enough that each one held back has several behind it to be overtaken by."""
+        train = super().train()
+        return replace(train, every_us=min(train.every_us, self.entry.by_ns // 1000 // FOLLOWERS))
 
     def takes_s(self) -> float:
         """For so long it is held."""

@@ -92,8 +92,8 @@ class ReorderEntry(LinkEntry):
     """Packets are overtaken by those sent after them."""
 
     fault: Literal["reorder"]
-    rate: Rate
-    """Of all packets: so many are held back."""
+    rate: Annotated[Share, Field(gt=0, le=0.5)]
+    """Of all packets, at most 50%: so many are held back."""
     by_ns: Annotated[DurationNs, Field(alias="by", ge=1_000_000)] = 10_000_000
     """For how long; 10ms, and at least 1ms."""
 
