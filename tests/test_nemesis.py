@@ -143,13 +143,6 @@ class Undoable(Honest):
         return [{"do": "start", "node": "n1"}]
 
 
-class ComesAndGoes(Honest):
-    """Takes effect at first, but not as often as asked."""
-
-    def review(self, scene: Any) -> Probe:
-        return Probe(outcome=MISMATCH, measured={"times": World.injections}, why="once, not twice")
-
-
 class Unavailable(Honest):
     def available(self, scene: Any) -> str:
         return "no kernel for it"
@@ -233,18 +226,6 @@ def test_what_breaks_half_way_is_healed(monkeypatch: pytest.MonkeyPatch) -> None
     assert journal.last("f1", "outcome") == "failed"
     assert "half-way" in journal.last("f1", "why")
     assert not World.broken
-
-
-def test_what_is_measured_over_the_whole_length_has_the_last_word(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    journal = Journal()
-    play(make(monkeypatch, ComesAndGoes, [entry(150, 50)], journal), 0.5)
-    events = ["planned", "inject", "injected", "probed", "heal", "probed", "healed"]
-    assert journal.of("f1") == events
-    assert journal.last("f1", "outcome") == MISMATCH
-    assert journal.last("f1", "measured") == {"times": 1}
-    assert (journal.last("f1", "why"), World.broken) == ("once, not twice", False)
 
 
 def test_healing_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

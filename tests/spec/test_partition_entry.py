@@ -23,6 +23,7 @@ FORMS = [
     "halves: random, one_way: true",
 ]
 
+PORT = "expected a port's name or a number from 1 to 65535"
 WRONG = {
     "one_way: true": "6:5: expected one of `isolate:`, `between:`, `bridge:`, `ring:` and "
     "`halves:`, got none",
@@ -35,8 +36,8 @@ WRONG = {
     "bridge: majority": "`majority` is 2\n",
     "bridge: n9": "unknown node `n9`",
     "isolate: n1, ports: [bd]": "unknown port of fake `bd`; known: db",
-    "isolate: n1, ports: [70000]": "expected a port's name or a number from 1 to 65535, got `70000`",
-    "isolate: n1, ports: [true]": "expected a port's name or a number from 1 to 65535, got `true`",
+    "isolate: n1, ports: [70000]": f"{PORT}, got `70000`",
+    "isolate: n1, ports: [true]": f"{PORT}, got `true`",
     "isolate: n1, flap: {up: 1s}": "expected the key `down`, found none",
     "isolate: n1, flap: {up: 1s, down: 20ms}": "expected at least 500ms, got 20ms",
 }
