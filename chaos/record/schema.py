@@ -64,7 +64,7 @@ FAULTS = pa.schema(
         ("requested", pa.string()),  # JSON of what the probe should have seen
         ("measured", pa.string()),  # JSON of what it saw
         ("outcome", pa.string()),  # confirmed | mismatch | inconclusive | failed
-        ("heal_outcome", pa.string()),  # confirmed | mismatch | inconclusive | pending
+        ("heal_outcome", pa.string()),  # confirmed | mismatch | inconclusive | failed | pending
         ("why", pa.string()),  # one sentence for anything but confirmed
     ]
 )
