@@ -8,6 +8,7 @@ ways (chaos/faults/trains.py), never by what the agent says it did.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ class OnWays:
         self.others: set[str] = set()  # other faults on any of the ways
         self._baseline: Measurement | None = None
         self._seed = 0
-        self._injected_ns = self._effect_ns = self._healed_ns = 0
+        self._injected_ns = self._effect_ns = self._ended_ns = self._healed_ns = 0
 
     def available(self, scene: Scene) -> str:
         """Needs a way to hold packets back in every pod."""
@@ -142,6 +143,7 @@ class OnWays:
     def heal(self, scene: Scene) -> None:
         """Every receiver removes the stage."""
         asked = ("unline", {"fault": self.id})
+        self._ended_ns = time.monotonic_ns()
         receivers = {way.receiver for way in self.ways}
         answers = ask_all(scene.cluster.agents(), dict.fromkeys(receivers, asked))
         healed_ns = max(answer["t_ns"] for answer in answers.values())
@@ -287,7 +289,12 @@ class Delay(OnWays):
         """Every receiver removes the stage."""
         super().heal(scene)
         if self._last is not None and self.others:
-            self._during, self._last = self._last.end(scene, self._wait_s()), None
+            seen, self._last = self._last.end(scene, SPARE_S), None
+            # What it still held went on at once when it ended, and would tell of a shorter delay.
+            self._during = {
+                way: Seen(sent=s.sent, arrivals=[a for a in s.arrivals if a[2] < self._ended_ns])
+                for way, s in seen.items()
+            }
 
     def unwell(self, way: Way, seen: Seen) -> str:
         """It takes longer than before, or nothing comes. Under another fault of the kind: it does
@@ -295,8 +302,9 @@ class Delay(OnWays):
         now, before = seen.quantile_ms(0.1), self.before.get(way)
         if now is None:
             return "nothing passes"
-        if self.others and way in self._during:
-            shorter = (self._during[way].quantile_ms(0.1) or 0.0) - now
+        during = self._during[way].quantile_ms(0.1) if way in self._during else None
+        if self.others and during is not None:
+            shorter = during - now
             if abs(shorter - self._delay_ms) < self._tolerance_ms() + 2 * self._sigma_ms:
                 return ""
         longer = now - ((before.quantile_ms(0.1) if before else None) or 0.0)
