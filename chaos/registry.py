@@ -138,5 +138,9 @@ FAULTS: Registry[Any] = Registry(
         "disk-slow": "chaos.faults.disk_slow:DiskSlow",
         "bit-flip": "chaos.faults.disk_data:BitFlip",
         "wipe": "chaos.faults.disk_data:Wipe",
+        "outage": "chaos.faults.correlated:Outage",
+        "lockout": "chaos.faults.correlated:Lockout",
+        "maintenance-wave": "chaos.faults.correlated:MaintenanceWave",
+        "restart-storm": "chaos.faults.storm:RestartStorm",
     },
 )

@@ -317,8 +317,7 @@ class RunningCluster:
     def _start_pod_again(self, node: str) -> None:
         self._as_new(node)
         self.pods[node].start()
-        if self.claims.of((FROZEN, node)):
-            self.pods[node].freeze()
+        self.freeze_again(node)
 
     def restart(self, node: str) -> set[str]:
         """Restart the node's databases in order, unless a fault keeps it down; which faults do."""
@@ -331,12 +330,20 @@ class RunningCluster:
                 self.pods[node].link.ask("kill", 10.0)
         return others
 
-    def start_ended(self, node: str) -> None:
-        """Start those of the node's containers that have ended, unless a fault keeps it down."""
+    def start_ended(self, node: str) -> bool:
+        """Start those of the node's containers that have ended; False: a fault keeps it down."""
         with self._starting:
-            if not self._kept_down.get(node):
-                self._as_new(node)
-                self.pods[node].start_ended()
+            if self._kept_down.get(node):
+                return False
+            self._as_new(node)
+            if self.pods[node].start_ended():
+                self.freeze_again(node)
+            return True
+
+    def freeze_again(self, node: str) -> None:
+        """Freeze what runs on the node, if a fault has the engine freeze it."""
+        if self.claims.of((FROZEN, node)):
+            self.pods[node].freeze()
 
     def silenced_by(self, node: str, but: str = "") -> list[str]:
         """The faults, other than `but`, that now keep the node from answering."""
@@ -381,6 +388,12 @@ class RunningCluster:
                 lines = error.what
             parts.append(f"--- {name}\n{lines}")
         return "\n".join(parts)
+
+    def place_of(self, zone: str) -> dict[str, str | None]:
+        """The zone, its region and whose that is: {"zone", "region", "provider"}."""
+        topology = self._plan.topology
+        region = topology.region_of(zone)
+        return {"zone": zone, "region": region, "provider": topology.regions[region].provider}
 
     def nodes_in(self, zones: Iterable[str]) -> list[str]:
         """Names of the nodes in any of `zones`."""

@@ -252,9 +252,12 @@ def check_entry(
 ) -> Iterator[Complaint]:
     """References of one entry of the schedule."""
     for name in ("target", "node", "nodes", "isolate", "bridge"):
-        target = getattr(entry, name, None)
-        if isinstance(target, Target):
-            yield from _target(target, (*path, name), topology, system)
+        found = getattr(entry, name, None)
+        targets = found if isinstance(found, tuple) else (found,)
+        for index, target in enumerate(targets):
+            if isinstance(target, Target):
+                place = (*path, name, index) if len(targets) > 1 else (*path, name)
+                yield from _target(target, place, topology, system)
     step = getattr(entry, "step", None)
     if step is not None:
         steps = list(system.steps) if isinstance(system, HasOperators) else []

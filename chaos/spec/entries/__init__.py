@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import Discriminator, Tag
 
-from chaos.spec.entries import client_link, clock, disk, link, partition, process, resource
+from chaos.spec.entries import (
+    client_link,
+    clock,
+    correlated,
+    disk,
+    link,
+    partition,
+    process,
+    resource,
+)
 from chaos.spec.entries.base import ScheduleEntry
 from chaos.spec.entries.step import StepEntry
 
-FAMILIES = (partition, link, process, resource, client_link, clock, disk)
+FAMILIES = (partition, link, process, resource, client_link, clock, disk, correlated)
 
 FAULT_ENTRIES: dict[str, type[ScheduleEntry]] = {
     get_args(model.model_fields["fault"].annotation)[0]: model
