@@ -112,25 +112,30 @@ class ClientBandwidth(_Flow):
 
     toxic = "bandwidth"
 
+    @property
+    def rate_per_s(self) -> int:
+        """In bytes."""
+        return int(self.entry.rate_bits_per_s // 8)
+
     def attributes(self) -> dict[str, Any]:
         """Toxiproxy's KB are 1,000 bytes."""
-        return {"rate": self.entry.rate_per_s // 1000}
+        return {"rate": self.rate_per_s // 1000}
 
     def requested(self) -> dict[str, Any]:
         """In bytes a second."""
-        return {way: {"bytes_per_s": self.entry.rate_per_s} for way in self.ways()}
+        return {way: {"bytes_per_s": self.rate_per_s} for way in self.ways()}
 
     def within_s(self) -> float:
         """Twice as long as it should take, and some more."""
-        return PATIENCE_S + 4 * (self.size() + REPLY_BYTES) / float(self.entry.rate_per_s)
+        return PATIENCE_S + 4 * (self.size() + REPLY_BYTES) / self.rate_per_s
 
     def at_once(self) -> int:
         """Few, where each moves much."""
-        return max(1, ALL_BYTES_PER_S // int(self.entry.rate_per_s))
+        return max(1, ALL_BYTES_PER_S // self.rate_per_s)
 
     def size(self) -> int:
         """As much as the rate lets through in a while."""
-        return min(max(int(self.entry.rate_per_s * MOVED_S), MOVED_BYTES[0]), MOVED_BYTES[1])
+        return min(max(int(self.rate_per_s * MOVED_S), MOVED_BYTES[0]), MOVED_BYTES[1])
 
     def figures(self, way: str, reply: Talk, sent_bytes: int, small_ms: float) -> dict[str, Any]:
         """The rate: of answers, every read counts; of requests, the time to the answer's end."""
@@ -141,7 +146,7 @@ class ClientBandwidth(_Flow):
 
     def amiss(self, way: str, got: Mapping[str, Any]) -> str:
         """Near the rate; 0: everything came in one."""
-        wanted, rate = self.entry.rate_per_s, got["bytes_per_s"]
+        wanted, rate = self.rate_per_s, got["bytes_per_s"]
         if got["end"] != "enough":
             return f"{got['end']} instead of an answer"
         if near(wanted, rate, NEAR, 0):

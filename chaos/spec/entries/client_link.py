@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from chaos.spec.entries.base import Lasting
-from chaos.spec.fields import ITEMS, BytesPerS, DurationNs, Name, SizeBytes, TargetField, Wrong
+from chaos.spec.fields import ITEMS, BitsPerS, DurationNs, Name, SizeBytes, TargetField, Wrong
 from chaos.spec.target import Target
-from chaos.units import format_bytes_per_s, format_duration, format_size, shown
+from chaos.units import format_bits_per_s, format_duration, format_size, shown
 
 MS, US = 1_000_000, 1_000
+KB_BITS = 8_000  # Toxiproxy's unit is 1,000 bytes
 LIMIT_BYTES_MAX = 4_000_000  # more cannot be sent in the time that a probe has
 
 
@@ -35,9 +36,10 @@ def _whole_us(value: int) -> int:
 
 
 def _whole_kb(value: int) -> int:
-    if value < 1000 or value % 1000:
-        raise Wrong(f"expected whole kB/s, got {format_bytes_per_s(value)}",
-                    f"write {max(1, round(value / 1000))}kB/s")  # fmt: skip
+    if value < KB_BITS or value % KB_BITS:
+        raise Wrong(f"expected a multiple of 8kbit/s, got {format_bits_per_s(value)}",
+                    f"write {format_bits_per_s(max(1, round(value / KB_BITS)) * KB_BITS)}"
+                    )  # fmt: skip
     return value
 
 
@@ -79,11 +81,11 @@ class ClientLatencyEntry(_ClientLink):
 
 
 class ClientBandwidthEntry(_ClientLink):
-    """Each of a client's connections carries only so many bytes a second."""
+    """Each of a client's connections carries only so much."""
 
     fault: Literal["client-bandwidth"]
-    rate_per_s: Annotated[BytesPerS, AfterValidator(_whole_kb), Field(alias="rate")]
-    """Bytes a second, in whole kB; of each connection, in each direction."""
+    rate_bits_per_s: Annotated[BitsPerS, AfterValidator(_whole_kb), Field(alias="rate")]
+    """Bits a second, a multiple of 8kbit/s; of each connection, in each direction."""
     direction: Direction = "both"
     """What is held back."""
 
