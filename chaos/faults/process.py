@@ -50,11 +50,13 @@ class _Ending(OnNodes):
             self.claim(scene, SILENT)
             for node in self.nodes:
                 scene.cluster.claims.put(("process", node, self._process), self.id)
-        for node in self.nodes:
-            if scene.cluster.claims.of((FROZEN, node)):
-                scene.cluster.pods[node].thaw()  # the frozen do not die
+        frozen = [node for node in self.nodes if scene.cluster.claims.of((FROZEN, node))]
+        for node in frozen:
+            scene.cluster.pods[node].thaw()  # the frozen do not die
         answers = self.ask(scene, "kill", process=self._process)
         self._killed = {node: answer["killed"] for node, answer in answers.items()}
+        for node in frozen:
+            scene.cluster.freeze_again(node)
 
     def bring_up(self, scene: Scene) -> None:
         """Start what was killed, unless another fault keeps it down."""
@@ -65,16 +67,16 @@ class _Ending(OnNodes):
         self.held = {}
         for node in self.nodes:
             others = scene.cluster.claims.drop(("process", node, self._process), self.id)
-            if others or scene.cluster.silenced_by(node, self.id):
-                self.held[node] = {*others, *scene.cluster.silenced_by(node, self.id)}
-            else:
+            if not others:
                 self._revive(scene, node)
+            if held := {*others, *scene.cluster.silenced_by(node, self.id)}:
+                self.held[node] = held
 
     def _revive(self, scene: Scene, node: str) -> None:
-        """Start the containers that ended, once the engine has noticed."""
+        """Start the containers that ended, once the engine has noticed; a node that is kept down
+        as a whole is started as a whole."""
         end = time.monotonic() + ENDED_S
-        while time.monotonic() < end:
-            scene.cluster.start_ended(node)
+        while scene.cluster.start_ended(node) and time.monotonic() < end:
             answer = scene.cluster.agents()[node].ask("processes", process=self._process)
             if any(state not in "ZX" for _, _, state in answer["processes"]):
                 return

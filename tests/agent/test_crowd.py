@@ -162,6 +162,8 @@ def hung_up(line: socket.socket) -> bool:
     line.settimeout(0.3)
     try:
         return line.recv(1) == b""
+    except ConnectionResetError:  # what it was told was not read
+        return True
     except TimeoutError:
         return False
 
