@@ -45,6 +45,8 @@ class Addresses:
 def add(addresses: Sequence[str]) -> None:
     """Give INTERFACE these IPv4 addresses, each for itself (/32): no route changes, and what the
     pod sends by itself still comes from its first address. OSError when the kernel refuses."""
+    if not addresses:
+        return
     index = socket.if_nametoindex(INTERFACE)
     messages = b"".join(_message(n, index, address) for n, address in enumerate(addresses))
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as line:
