@@ -16,6 +16,7 @@ from chaos.runtime.cluster import RunningCluster
 from chaos.systems.base import HasRoles, Observation, System
 
 EVERY_S = 0.25
+SILENT = ("down", "unknown")  # roles of a node that does not answer
 ROLE_TIMEOUT_S = 0.4  # so that a silent node still has two samples a second
 
 
@@ -66,6 +67,7 @@ class Sampler:
 
     def _watch(self, node: str) -> None:
         observe = self._observer(node)
+        clock = self._cluster.clock(node, ROLE_TIMEOUT_S)
         link = self._cluster.agents()[node]
         before: tuple[float, int] | None = None
         while not self._stop.is_set():
@@ -82,6 +84,8 @@ class Sampler:
                 "lag_bytes": seen.lag_bytes,
                 "note": seen.note,
             }
+            if clock and seen.role not in SILENT and (reading := clock()):
+                row["clock_offset_ms"] = round(reading.offset_ns / 1e6, 3)
             try:
                 usage = link.ask("sample", 0.4)
             except AftershockError as error:

@@ -194,11 +194,12 @@ class Clocks:
             there = processes()
             for pid in (self._targets.keys() | self._failed.keys()) - there:
                 self._forget(pid)
-            for pid in there - self._targets.keys() - self._failed.keys():
+            for pid in there - self._targets.keys():
                 self._try(pid, functools.partial(self._shift, pid))
         for pid, target in list(self._targets.items()):
             young = closely or now - target.since < YOUNG_S
             if target.gone() or (young and not target.same_program()):
+                self._births.stir(now)  # an exec takes a moment until its vDSO is there
                 self._try(pid, functools.partial(self._shift, pid))
         if closely:
             for pid in list(self._failed):
@@ -280,6 +281,10 @@ class Births:
         if last != self._last:
             self._last, self._until = last, now + YOUNG_S
         return now < self._until
+
+    def stir(self, now: float) -> None:
+        """As if one had been born."""
+        self._until = now + YOUNG_S
 
 
 def processes() -> set[int]:

@@ -186,10 +186,13 @@ def entry(name: str) -> int:
 
 
 def block(constant_ns: int, slots: list[Slot]) -> bytes:
-    """A block, as the code reads it. ValueError when there are more slots than it has room for."""
+    """A block, as the code reads it. ValueError when they do not fit."""
     if len(slots) > SLOTS_MAX:
         raise ValueError(f"at most {SLOTS_MAX} moving clock faults at a time on one node")
-    data = _HEAD.pack(constant_ns, len(slots)) + b"".join(_SLOT.pack(*slot) for slot in slots)
+    try:
+        data = _HEAD.pack(constant_ns, len(slots)) + b"".join(_SLOT.pack(*s) for s in slots)
+    except struct.error:
+        raise ValueError("a clock fault goes too far, or too fast, for 64 bits") from None
     return data.ljust(BLOCK_BYTES, b"\0")
 
 

@@ -8,7 +8,6 @@ what remains is this fault's own share.
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ EVERY_S = 0.04
 AGAIN_S = 0.2  # a node that does not answer is left alone for so long
 READINGS_MAX = 20_000
 BASELINE_MAX = 10
-GOOD = 2.0  # readings at most this many times as inexact as the best ones are counted for a slope
+READINGS_MIN = 5  # fewer tell no slope
 SIGMAS = 3.0
 SURE = 3.0  # a clock is wrong when it is so many times what the reading may be wrong by
 
@@ -112,22 +111,26 @@ def best(shares: Sequence[Share]) -> Share:
 
 
 def slope(shares: Sequence[Share]) -> tuple[float, float] | None:
-    """(ppm, ± ppm): how fast the clock goes wrong, by least squares over the exact readings.
+    """(ppm, ± ppm): how fast the clock goes wrong, by least squares, the exact readings weighing
+    more. None when there are too few.
 
     What a request takes one way more than the other shifts all readings alike and does not matter.
-    None when there are too few.
     """
-    floor = statistics.median(share.error_ns for share in shares) if shares else 0
-    good = [share for share in shares if share.error_ns <= GOOD * floor]
-    if len(good) < 5:
+    if len(shares) < READINGS_MIN:
         return None
-    mean_t = statistics.fmean(share.at_ns for share in good)
-    mean_y = statistics.fmean(share.shift_ns for share in good)
-    t = [share.at_ns - mean_t for share in good]
-    y = [share.shift_ns - mean_y for share in good]
-    spread = sum(a * a for a in t)
+    weights = [1 / max(share.error_ns, 1) ** 2 for share in shares]
+    mean_t = _mean([share.at_ns for share in shares], weights)
+    mean_y = _mean([share.shift_ns for share in shares], weights)
+    t = [share.at_ns - mean_t for share in shares]
+    y = [share.shift_ns - mean_y for share in shares]
+    spread = _mean([a * a for a in t], weights)
     if not spread:
         return None
-    rate = sum(a * b for a, b in zip(t, y, strict=True)) / spread
-    left = sum((b - rate * a) ** 2 for a, b in zip(t, y, strict=True)) / (len(good) - 2)
-    return rate * 1e6, SIGMAS * (left / spread) ** 0.5 * 1e6
+    rate = _mean([a * b for a, b in zip(t, y, strict=True)], weights) / spread
+    left = _mean([(b - rate * a) ** 2 for a, b in zip(t, y, strict=True)], weights)
+    weight = sum(weights) ** 2 / sum(w * w for w in weights)  # as many readings of equal weight
+    return rate * 1e6, SIGMAS * (left / spread / max(weight - 2, 1)) ** 0.5 * 1e6
+
+
+def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
