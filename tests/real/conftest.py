@@ -85,11 +85,8 @@ class Schedules:
         known = set(FAULTS.names())
         self.entries: dict[str, list[str]] = {}
         for fault, choices in {**data["lasting"], **data["instant"]}.items():
-            good = [
-                words for words in choices
-                if fault in known and self._accepted(folder, fault, words)
-            ]  # fmt: skip
-            if good:
+            good = [words for words in choices if self._accepted(folder, fault, words)]
+            if good and fault in known:
                 self.entries[fault] = good
         self.missing = sorted(known - set(self.entries))
 
@@ -108,7 +105,7 @@ class Schedules:
         return path
 
     def _accepted(self, folder: Path, fault: str, words: str) -> bool:
-        path = self.write(folder / "try.yaml", [self.entry(fault, words, 300, 1000)])
+        path = self.write(folder / "try.yaml", [self.entry(fault, words, 300, 3000)])
         try:
             load_experiment(str(path))
         except AftershockError:

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +51,7 @@ class Round:
     """What a round showed."""
 
     draw: Draw
-    released_s: float  # links, pauses and clocks as before, after the kill
+    released_s: float  # links, pauses and clocks as before, after the kill, at the latest
     healed_s: float  # everything else too
     active: int  # faults that had taken effect
 
@@ -97,56 +98,75 @@ def in_force(client: Any, run_id: str) -> dict[str, Any]:
     return held | {f"{node} frozen": names for node, names in remains.frozen().items()}
 
 
-def play(draw: Draw, folder: Path, schedules: Any, command: Any, client: Any) -> Round:
-    """One round; AssertionError says what was not as it should be, and after which faults."""
+@dataclass(frozen=True)
+class Started:
+    """A controller at work, with both faults begun."""
+
+    draw: Draw
+    here: Path
+    process: subprocess.Popen[str]
+    run: Path
+    run_id: str
+
+
+def start(draw: Draw, folder: Path, schedules: Any, command: Any) -> Started:
+    """Begin a round; AssertionError, and nothing left, when the run does not get that far."""
     here = folder / str(draw.number)
     here.mkdir()
     file = schedules.write(here / "torture.yaml", draw.entries)
     process = command.start(here / "runs", str(file))
-    run_id = ""
     try:
-        run = wait_until(
+        found = wait_until(
             "a run directory", lambda: next(iter(here.glob("runs/*/*/run.json")), None), 30
-        ).parent
-        run_id = json.loads((run / "run.json").read_text())["run_id"]
-        wait_until("both injections", lambda: begun(run) or process.poll() is not None, 60)
-        assert process.poll() is None, process.communicate()[1][-2000:]
-        time.sleep(draw.late_s)
-        active = sum(e["event"] == "injected" for e in read_journal(run / "journal.jsonl"))
-        os.killpg(process.pid, signal.SIGKILL)
-        killed = time.monotonic()
-        process.communicate()
-        released_s = until_released(client, run_id, killed)
-        healed = wait_until(
-            "healing",
-            lambda: not open_faults(run / "journal.jsonl") and time.monotonic() - killed,
-            REST_S,
         )
-        shown = command.say("show", str(run))
-        assert (shown.returncode, shown.stderr) == (0, ""), shown.stderr
-        downed = command.say("down", "-t", run_id)
+        run = found.parent
+        wait_until("both injections", lambda: begun(run) or process.poll() is not None, 90)
+        assert process.poll() is None, f"{draw}: {process.communicate()[1][-2000:]}"
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=90)
+        raise
+    run_id = json.loads((run / "run.json").read_text())["run_id"]
+    return Started(draw, here, process, run, run_id)
+
+
+def end(one: Started, command: Any, client: Any) -> Round:
+    """Kill the controller and look; AssertionError says what was not as it should be."""
+    journal = one.run / "journal.jsonl"
+    try:
+        time.sleep(one.draw.late_s)
+        active = sum(e["event"] == "injected" for e in read_journal(journal))
+        os.killpg(one.process.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        one.process.communicate()
+        released_s = until_released(client, one.run_id, killed)
+        healed = wait_until(
+            "healing", lambda: not open_faults(journal) and time.monotonic() - killed, REST_S
+        )
+        shown = command.say("show", str(one.run))
+        assert (shown.returncode, shown.stderr) == (0, "")
+        downed = command.say("down", "-t", one.run_id)
         assert downed.returncode == 0, downed.stderr
-        nothing_left(client, run_id, here)
-        return Round(draw, released_s, healed, active)
+        nothing_left(client, one.run_id, one.here)
+        return Round(one.draw, released_s, healed, active)
     except AssertionError as error:
-        log = next(iter(here.glob("runs/*/*/logs/watchdog.log")), None)
-        said = log.read_text() if log else "(the watchdog said nothing)"
-        raise AssertionError(f"round {draw}:\n{error}\n{said}") from None
+        log = one.run / "logs/watchdog.log"
+        said = log.read_text() if log.exists() else "(the watchdog said nothing)"
+        raise AssertionError(f"round {one.draw}:\n{error}\n{said}") from None
     finally:
-        process.kill()
-        process.communicate()
-        if run_id:
-            engine_api.remove_run(client, run_id)
+        one.process.kill()
+        one.process.communicate()
+        engine_api.remove_run(client, one.run_id)
 
 
 def until_released(client: Any, run_id: str, killed: float) -> float:
-    """Seconds from the kill until nothing was in force; at most a lease and a second."""
+    """Seconds from the kill until a look at all pods was over that found nothing in force."""
     while True:
-        looked = time.monotonic()
         held = in_force(client, run_id)
+        after_s = time.monotonic() - killed
+        assert after_s < LEASE_S + 1, f"{after_s:.1f} s after the kill, in force: {held}"
         if not held:
-            return looked - killed
-        assert looked - killed < LEASE_S + 1, f"still in force {looked - killed:.1f} s on: {held}"
+            return after_s
         time.sleep(0.05)
 
 
@@ -183,12 +203,20 @@ def test_sigkill_at_random_moments(
 ) -> None:
     assert {"partition", "pause", "kill", "client-latency"} <= set(schedules.entries)
     drawn = draws(schedules, TIMES)
+    rounds, failed = [], []
+    # Some at once, but none begins while another's controller is dead: a run that starts removes
+    # what dead controllers have left.
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        jobs = [
-            pool.submit(play, draw, tmp_path, schedules, command, engine_client) for draw in drawn
-        ]
-    failed = [str(error) for job in jobs if (error := job.exception())]
-    rounds = [job.result() for job in jobs if not job.exception()]
+        for k in range(0, TIMES, AT_ONCE):
+            starting = [
+                pool.submit(start, draw, tmp_path, schedules, command)
+                for draw in drawn[k : k + AT_ONCE]
+            ]
+            failed += [str(error) for job in starting if (error := job.exception())]
+            started = [job.result() for job in starting if not job.exception()]
+            ending = [pool.submit(end, one, command, engine_client) for one in started]
+            failed += [str(error) for job in ending if (error := job.exception())]
+            rounds += [job.result() for job in ending if not job.exception()]
     with capsys.disabled():
         report(rounds, failed, schedules.missing)
     assert failed == [], f"{len(failed)} of {TIMES} rounds (seed {SEED})"
@@ -204,4 +232,6 @@ def report(rounds: list[Round], failed: list[str], undrawn: list[str]) -> None:
             f"  {one.draw.number:3d}  {names:45s} killed {one.draw.late_s:.2f} s on, released "
             f"after {one.released_s:.2f} s, all healed after {one.healed_s:.2f} s"
         )
+    for words in failed:
+        print(f"\n{words}")
     print(f"  not drawn: {', '.join(undrawn) or 'none'}")
