@@ -220,9 +220,8 @@ class RunningCluster:
     def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes | None:
         """A request of so many bytes with an answer of so many; None where the system has none."""
         system = self._plan.system
-        if not isinstance(system, HasBulk):
-            return None
-        return system.bulk(port, request_bytes, answer_bytes)
+        sizes = (request_bytes, answer_bytes)
+        return system.bulk(port, *sizes) if isinstance(system, HasBulk) else None
 
     def clock(self, node: str, timeout_s: float) -> Callable[[], ClockReading | None] | None:
         """A function that asks the node what time it is; None where the system has no such."""
