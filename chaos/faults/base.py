@@ -8,22 +8,21 @@ so that measuring can begin while everything is still as it was.
 from __future__ import annotations
 
 import random
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from chaos.runtime.cluster import OBSERVER, RunningCluster
-from chaos.runtime.toxiproxy import Link
-from chaos.systems.base import Address
+from chaos.runtime.cluster import RunningCluster
+from chaos.runtime.knock import REACTION_S as REACTION_S  # with what faults import from here
+from chaos.runtime.knock import Reaction as Reaction
+from chaos.runtime.knock import request
+from chaos.runtime.toxiproxy import OBSERVER, Link
 
 CONFIRMED = "confirmed"
 MISMATCH = "mismatch"
 INCONCLUSIVE = "inconclusive"
 SKIPPED = "skipped"  # not injected on purpose: the host cannot, or the faults were ended early
-
-REACTION_S = 0.4  # a database that reacts does so within a few ms; a slow machine gets more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,19 +102,6 @@ class Reviewed(Protocol):
         """Called when it is healed: takes the place of what `probe` measured; None: of nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reaction:
-    """What came of one request through a client link.
-
-    `kind`: answered (bytes or an orderly close came from the server), refused, reset, closed (the
-    proxy hung up at once, as it does when its upstream refuses), silent (nothing in time).
-    """
-
-    kind: str
-    ms: float
-    at_ns: int
-
-
 def own_link(node: str) -> Link:
     """The controller's own way to a node's database, which no fault touches."""
     return Link(OBSERVER, node, "db")
@@ -125,27 +111,6 @@ def react(scene: Scene, link: Link, within_s: float = REACTION_S) -> Reaction:
     """Connect through `link`, send what a live server answers at once, see what comes back."""
     address = scene.cluster.address(link.node, link.port, link.zone)
     return request(address, scene.cluster.knock(link.port), within_s)
-
-
-def request(address: Address, knock: bytes, within_s: float = REACTION_S) -> Reaction:
-    """The same to an address."""
-    start = time.monotonic_ns()
-
-    def done(kind: str) -> Reaction:
-        now = time.monotonic_ns()
-        return Reaction(kind, (now - start) / 1e6, now)
-
-    try:
-        with socket.create_connection(address, timeout=within_s) as line:
-            line.sendall(knock)
-            line.settimeout(max(0.001, within_s - (time.monotonic_ns() - start) / 1e9))
-            return done("answered" if line.recv(64) else "closed")
-    except TimeoutError:
-        return done("silent")
-    except ConnectionRefusedError:
-        return done("refused")
-    except OSError:
-        return done("reset")
 
 
 def wait_answer(scene: Scene, link: Link, deadline_s: float) -> Reaction:

@@ -20,19 +20,19 @@ import requests
 from docker.errors import DockerException, NotFound
 
 from chaos.errors import AftershockError, EngineError, FaultError, RecordError, UsageError
-from chaos.faults.base import CONFIRMED, MISMATCH, Reaction, request
 from chaos.healing.remains import CLIENTS, Remains, find
 from chaos.healing.undo import Undone, undo
 from chaos.record import rundir
 from chaos.record.journal import Journal, faults_from_journal, open_faults, read_journal
 from chaos.record.liveness import alive, same_boot
-from chaos.record.tables import write_parquet
 from chaos.registry import SYSTEMS
 from chaos.runtime.clients import dial
+from chaos.runtime.knock import Reaction, request
 from chaos.runtime.toxiproxy import API_PORT, Links
 
 RELEASED_S = 6.0  # a lease of 3 s, and what an agent needs to notice and undo
 BACK_S = 20.0  # how long a database may take to answer again
+CONFIRMED, MISMATCH = "confirmed", "mismatch"  # as a probe says it
 STARTING = ("start", "restart")  # words of `undo`
 LOCK_S = 60.0  # how long to wait for another that heals the same run
 GONE = "its containers are gone, and it with them"
@@ -113,6 +113,8 @@ def heal_run(path: Path, client: docker.DockerClient, by: str, say: Say) -> Heal
         finally:
             journal.close()
         if (path / rundir.FAULTS).exists():  # the run ended in an orderly way, but not healed
+            from chaos.record.tables import write_parquet  # seldom, and takes a while to import
+
             write_parquet(path / rundir.FAULTS, faults_from_journal(path / rundir.JOURNAL))
     return Healing(path=str(path), run_id=meta["run_id"], faults=healed, nodes=nodes,
                    seconds=round(time.monotonic() - began, 2))  # fmt: skip

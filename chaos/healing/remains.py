@@ -15,8 +15,13 @@ from docker.errors import APIError, DockerException, NotFound
 
 from chaos.errors import FaultError, UsageError
 from chaos.runtime.attached import AttachedCluster
-from chaos.runtime.cluster import LABEL_SPEC
-from chaos.runtime.docker import LABEL_NODE, LABEL_PART, LABEL_RUN, engine_errors
+from chaos.runtime.docker import (
+    LABEL_NODE,
+    LABEL_PART,
+    LABEL_RUN,
+    LABEL_SPEC,
+    engine_errors,
+)
 from chaos.runtime.pod import AGENT_HOME
 
 CLIENTS = "clients"  # where a node's name would stand: the pod of the clients

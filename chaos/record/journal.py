@@ -26,13 +26,12 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from chaos.errors import RecordError
-from chaos.record.schema import FAULTS
-from chaos.record.tables import table_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EVENTS = (
     "planned", "inject", "injected", "probed", "heal", "healed", "heal-probed",
@@ -106,6 +105,10 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 def faults_from_journal(path: Path) -> pa.Table:
     """The journal's events folded into one row a fault or step (chaos.record.schema.FAULTS)."""
+    # Imported here, for they take a while: whoever only heals has none to lose.
+    from chaos.record.schema import FAULTS
+    from chaos.record.tables import table_of
+
     rows: dict[str, dict[str, Any]] = {}
     for event in read_journal(path):
         row = rows.setdefault(event["id"], {"id": event["id"], "kind": "fault", "fault": ""})

@@ -16,18 +16,18 @@ import docker
 from chaos.errors import UsageError
 from chaos.registry import SYSTEMS
 from chaos.runtime.clients import link_addresses
-from chaos.runtime.cluster import LABEL_SPEC, OBSERVER
 from chaos.runtime.docker import (
     KEEP,
     LABEL_NODE,
     LABEL_OWNER,
     LABEL_PART,
     LABEL_RUN,
+    LABEL_SPEC,
     LABEL_TOPOLOGY,
     engine_errors,
     owner_alive,
 )
-from chaos.runtime.toxiproxy import Link
+from chaos.runtime.toxiproxy import OBSERVER, Link
 from chaos.systems.base import Address, HasRoles, Node
 
 ROLE_TIMEOUT_S = 1.0

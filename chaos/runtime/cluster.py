@@ -23,6 +23,7 @@ from chaos.runtime.docker import (
     LABEL_OWNER,
     LABEL_RECORD,
     LABEL_RUN,
+    LABEL_SPEC,
     LABEL_TOPOLOGY,
     create_network,
     reaches_directly,
@@ -30,7 +31,7 @@ from chaos.runtime.docker import (
 )
 from chaos.runtime.helper import Helper, made_disks
 from chaos.runtime.pod import Pod
-from chaos.runtime.toxiproxy import Link, Links
+from chaos.runtime.toxiproxy import OBSERVER, Link, Links
 from chaos.runtime.ways import CLIENTS, Layout, Way
 from chaos.spec.checks import placed
 from chaos.spec.topology import Topology
@@ -47,10 +48,8 @@ from chaos.systems.base import (
     System,
 )
 
-LABEL_SPEC = "aftershock.spec"
 # Claims on a node: it does not answer; it may not answer; the engine froze it.
 SILENT, HINDERED, FROZEN = "silent", "hindered", "frozen"
-OBSERVER = "observer"  # the controller's own client zone; no fault ever touches its links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

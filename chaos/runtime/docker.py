@@ -33,6 +33,7 @@ LABEL_RUN = "aftershock.run"
 LABEL_TOPOLOGY = "aftershock.topology"
 LABEL_OWNER = "aftershock.owner"
 LABEL_RECORD = "aftershock.record"  # the run directory, as the controller's host names it
+LABEL_SPEC = "aftershock.spec"  # what attached.py needs to know a cluster again
 LABEL_NODE = "aftershock.node"
 LABEL_ZONE = "aftershock.zone"
 LABEL_PART = "aftershock.part"  # agent | database | toxiproxy

@@ -30,6 +30,7 @@ from toxiproxy.proxy import Proxy
 from chaos.errors import ClusterError, FaultError
 
 API_PORT = 8474
+OBSERVER = "observer"  # the controller's own client zone; no fault ever touches its links
 FIRST_PORT = 20000
 DEADLINE_S = 3.0
 HANGS_S = 1.5  # a change of toxics that takes longer hangs; without a stuck client it takes 1 ms

@@ -25,8 +25,8 @@ from tempfile import TemporaryDirectory
 
 from chaos.load.plan import LoadPlan
 from chaos.load.pool import LoadPool
-from chaos.runtime.cluster import OBSERVER, RunningCluster
-from chaos.runtime.toxiproxy import FIRST_PORT
+from chaos.runtime.cluster import RunningCluster
+from chaos.runtime.toxiproxy import FIRST_PORT, OBSERVER
 from chaos.spec.topology import Topology
 from chaos.systems._postgres_client import ADD, DATABASE, USER
 from chaos.systems._redis_client import SET_KEY
