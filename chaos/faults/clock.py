@@ -300,11 +300,12 @@ class ClockDrift(_Clock):
             "unsure_ppm": round(unsure, 2),
             "over_s": round(span_s, 2),
         }
-        if abs(asked) <= SEEN * unsure:
+        verdict = _kept(Verdict(CONFIRMED, measured), shares, shift)
+        if verdict.outcome == CONFIRMED and abs(asked) <= SEEN * unsure:
             return Verdict(INCONCLUSIVE, measured, f"less than can be seen in {span_s:.1f} s")
         if abs(ppm - asked) > TOLERANCE_RATE * abs(asked) + unsure:
             return Verdict(MISMATCH, measured, f"{ppm:.1f} ppm instead of {asked:g} ppm")
-        return _kept(Verdict(CONFIRMED, measured), shares, shift)
+        return verdict
 
 
 class ClockStrobe(_Clock):

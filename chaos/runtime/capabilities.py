@@ -64,7 +64,7 @@ ABILITIES: Mapping[str, Ability] = {
     "clock": Ability(
         about="clocks of their own for a node's processes",
         fix="the engine must grant SYS_PTRACE, and its kernel let a process write another's memory "
-        "(no lockdown, kernel.yama.ptrace_scope below 3); x86-64 or arm64",
+        "(no lockdown, kernel.yama.ptrace_scope below 3); x86-64 only",
     ),
     "disk": Ability(
         about="disks of their own for nodes",
