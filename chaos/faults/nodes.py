@@ -20,6 +20,7 @@ from chaos.faults.base import (
     wait_answer,
 )
 
+ENDED = "ended"  # claim on (node, name): these processes are killed
 BACK_S = 15.0  # how long a database may take to answer again
 
 
@@ -109,7 +110,13 @@ class OnNodes:
         return {n: "".join(p.state for p in processes) for n, processes in seen.items()}
 
     def check_name(self, scene: Scene, name: str | None) -> None:
-        """FaultError that lists what runs when a node that is up has no process of that name."""
+        """FaultError that lists what runs when a node that is up has no process of that name.
+
+        Where another fault has ended it, that is taken for being down.
+        """
+        for node in self.nodes:
+            if by := scene.cluster.claims.of((ENDED, node, name), self.id):
+                self.before[node] = sorted({*by, *self.before.get(node, ())})
         up = [node for node in self.nodes if node not in self.before]
         if name is not None:
             ask_all(scene.cluster.agents(), dict.fromkeys(up, ("named", {"process": name})))

@@ -15,7 +15,7 @@ from typing import Any
 from chaos.agent.link import ask_all
 from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH, Probe, Scene
 from chaos.faults.nodes import OnNodes
-from chaos.runtime.cluster import FROZEN, SILENT
+from chaos.runtime.cluster import FROZEN, HINDERED, SILENT
 
 
 class Pause(OnNodes):
@@ -25,11 +25,16 @@ class Pause(OnNodes):
         super().__init__(id, entry)
         self._process: str | None = entry.process
         self._freezes = entry.how == "freezer"
+        self._claims = SILENT if entry.process is None else HINDERED
 
     def prepare(self, scene: Scene) -> None:
         """See what does not answer already, and that a process of that name runs."""
         super().prepare(scene)
         self.check_name(scene, self._process)
+        for node, states in self.states(scene, self._process).items():
+            by = scene.cluster.hindered_by(node, self.id)
+            if by and states and not states.strip("TtZX"):
+                self.before[node] = by  # stopped as it is
 
     def undo(self, scene: Scene) -> list[dict[str, Any]]:
         """The engine's freezer stays as it is when everybody is dead; a stop by the agent ends."""
@@ -37,7 +42,7 @@ class Pause(OnNodes):
 
     def inject(self, scene: Scene) -> None:
         """Stop, on all nodes at once."""
-        self.claim(scene, SILENT)
+        self.claim(scene, self._claims)
         if not self._freezes:
             self.ask(scene, "stop", fault=self.id, process=self._process)
             return
@@ -97,7 +102,7 @@ class Pause(OnNodes):
 
     def heal(self, scene: Scene) -> None:
         """Let them run, but for what another fault holds."""
-        self.unclaim(scene, SILENT)
+        self.unclaim(scene, self._claims)
         if self._freezes:
             with ThreadPoolExecutor(len(self.nodes) or 1) as pool:
                 still = list(pool.map(lambda node: self._thaw(scene, node), self.nodes))

@@ -19,8 +19,8 @@ from typing import Any
 
 from chaos.errors import AftershockError
 from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH, Probe, Scene
-from chaos.faults.nodes import OnNodes
-from chaos.runtime.cluster import FROZEN, SILENT
+from chaos.faults.nodes import ENDED, OnNodes
+from chaos.runtime.cluster import FROZEN, HINDERED
 
 ENDED_S = 2.0  # how long the engine may take to notice that a container's main process is gone
 
@@ -47,9 +47,9 @@ class _Ending(OnNodes):
         if self._process is None:
             self.keep_down(scene)
         else:
-            self.claim(scene, SILENT)
+            self.claim(scene, HINDERED)
             for node in self.nodes:
-                scene.cluster.claims.put(("process", node, self._process), self.id)
+                scene.cluster.claims.put((ENDED, node, self._process), self.id)
         frozen = [node for node in self.nodes if scene.cluster.claims.of((FROZEN, node))]
         for node in frozen:
             scene.cluster.pods[node].thaw()  # the frozen do not die
@@ -63,10 +63,10 @@ class _Ending(OnNodes):
         if self._process is None:
             self.release(scene)
             return
-        self.unclaim(scene, SILENT)
+        self.unclaim(scene, HINDERED)
         self.held = {}
         for node in self.nodes:
-            others = scene.cluster.claims.drop(("process", node, self._process), self.id)
+            others = scene.cluster.claims.drop((ENDED, node, self._process), self.id)
             if not others:
                 self._revive(scene, node)
             if held := {*others, *scene.cluster.silenced_by(node, self.id)}:
