@@ -29,9 +29,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#define LEASE_NS 3000000000LL
+#define LEASE_NS 10000000000LL
+#define SLICE_NS 100000 /* the shortest there is */
 #define LINE_MAX_BYTES 4096
 
 static int64_t renewed_ns;
@@ -271,11 +273,26 @@ static void serve(void)
         empty(queue);
 }
 
+/* Little at a time, and soon: since Linux 6.12 anyone may ask for that, and where it is refused the
+ * line is as exact as the machine is idle. (struct sched_attr, which the C library does not have.) */
+static void ask_for_short_slices(void)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } attributes = {.size = sizeof attributes, .runtime = SLICE_NS};
+    syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
 int main(int argc, char **argv)
 {
     bool check = argc == 2 && !strcmp(argv[1], "--check");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_TIMERSLACK, 1UL); /* nanoseconds; else each wait ends 0.05 ms late */
+    ask_for_short_slices();
     setpriority(PRIO_PROCESS, 0, -20); /* refused without SYS_NICE, which nobody has to grant */
     signal(SIGPIPE, SIG_IGN);
     struct queue probe = {.number = 65535, .whole = true};

@@ -230,11 +230,11 @@ void kernel_read(void)
     static char buffers[BATCH][MESSAGE_BYTES];
     static struct iovec parts[BATCH];
     static struct mmsghdr messages[BATCH];
+    for (int k = 0; k < BATCH && !parts[k].iov_base; k++) { /* once */
+        parts[k] = (struct iovec){buffers[k], MESSAGE_BYTES};
+        messages[k].msg_hdr = (struct msghdr){.msg_iov = &parts[k], .msg_iovlen = 1};
+    }
     for (int round = 0; round < BATCHES_MAX; round++) {
-        for (int k = 0; k < BATCH; k++) {
-            parts[k] = (struct iovec){buffers[k], MESSAGE_BYTES};
-            messages[k].msg_hdr = (struct msghdr){.msg_iov = &parts[k], .msg_iovlen = 1};
-        }
         int got = recvmmsg(netlink_file, messages, BATCH, MSG_DONTWAIT, NULL);
         int64_t now_ns = kernel_now_ns();
         for (int k = 0; k < got; k++) {
