@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from chaos.spec.entries.base import Lasting
 from chaos.spec.fields import ITEMS, BitsPerS, DurationNs, Number, Share, SideField, Wrong
@@ -13,6 +13,7 @@ from chaos.spec.target import Side
 from chaos.units import format_percent
 
 Members = Annotated[tuple[SideField, ...], Field(min_length=1), ITEMS]
+MOST_HELD_BACK = 0.5  # of packets: beyond, those not held back are the odd ones
 Rate = Annotated[Share, Field(gt=0)]
 
 
@@ -92,10 +93,20 @@ class ReorderEntry(LinkEntry):
     """Packets are overtaken by those sent after them."""
 
     fault: Literal["reorder"]
-    rate: Annotated[Share, Field(gt=0, le=0.5)]
+    rate: Rate
     """Of all packets, at most 50%: so many are held back."""
     by_ns: Annotated[DurationNs, Field(alias="by", ge=1_000_000)] = 10_000_000
     """For how long; 10ms, and at least 1ms."""
+
+    @field_validator("rate")
+    @classmethod
+    def _some_are_not_held_back(cls, value: float) -> float:
+        if value > MOST_HELD_BACK:
+            raise Wrong(
+                f"expected at most {format_percent(MOST_HELD_BACK)}, got {format_percent(value)}",
+                "a packet is overtaken only by those that are not held back themselves",
+            )
+        return value
 
 
 class CorruptEntry(LinkEntry):
