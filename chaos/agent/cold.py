@@ -24,6 +24,7 @@ from chaos.agent.processes import Processes
 
 COLD_S = 5.0  # a file that was written to more recently is not cold
 BLOCK = 4096
+NO_PROCESS = "no database process runs, through which the file is reached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Cold:
 class Flip:
     """One flipped bit; `byte` is what stands there now."""
 
-    folder: str
+    place: str  # its name
     path: str
     offset: int
     bit: int
@@ -71,7 +72,7 @@ class Damage:
                 put(handle, offset, before ^ 1 << bit)
             finally:
                 os.close(handle)
-            flip = Flip(folder=file.place.folder, path=file.path, offset=offset, bit=bit,
+            flip = Flip(place=file.place.name, path=file.path, offset=offset, bit=bit,
                         byte=before ^ 1 << bit)  # fmt: skip
             if not request["lasting"]:
                 self._flips[request["fault"]] = flip
@@ -125,23 +126,28 @@ class Damage:
             killed = len(Processes.kill())
         return {"wiped": found, "killed": killed}
 
+    def do_flip_back_in(self, request: dict[str, Any]) -> dict[str, Any]:
+        """For a helper that sees the volumes of a node whose database does not run: flip back in
+        whichever of `folders` it is; as `flip_back`."""
+        was = "gone"
+        for folder in request["folders"]:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                place = Place(folder=folder, device=None, volume="", handle=handle)
+                flip = {key: request[key] for key in ("path", "offset", "bit", "byte")}
+                was = put_back(place, Flip(place=place.name, **flip))
+            finally:
+                os.close(handle)
+            if was == "flipped-back":
+                break
+        return {"was": was}
+
     def _flip_back(self, flip: Flip) -> str:
         with self._disks.places() as places:
-            reachable = [place for place in places if place.folder == flip.folder]
-            if not reachable:
-                raise RuntimeError("no database process runs, through which the file is reached")
-            for place in reachable:
-                with contextlib.suppress(FileNotFoundError):
-                    handle = open_below(place, flip.path)
-                    try:
-                        now = os.pread(handle, 1, flip.offset)
-                        if now != bytes([flip.byte]):
-                            return "changed"
-                        put(handle, flip.offset, flip.byte ^ 1 << flip.bit)
-                        return "flipped-back"
-                    finally:
-                        os.close(handle)
-        return "gone"
+            for place in places:
+                if place.name == flip.place:
+                    return put_back(place, flip)
+        raise RuntimeError(NO_PROCESS)
 
     def tick(self) -> None:
         """Nothing to renew."""
@@ -225,6 +231,21 @@ def peek(place: Place, path: str, offset: int) -> int | None:
         finally:
             os.close(handle)
     return None
+
+
+def put_back(place: Place, flip: Flip) -> str:
+    """Flip a bit back if the byte is still what we made it: flipped-back, changed, or gone."""
+    try:
+        handle = open_below(place, flip.path)
+    except FileNotFoundError:
+        return "gone"
+    try:
+        if os.pread(handle, 1, flip.offset) != bytes([flip.byte]):
+            return "changed"
+        put(handle, flip.offset, flip.byte ^ 1 << flip.bit)
+        return "flipped-back"
+    finally:
+        os.close(handle)
 
 
 def empty(place: Place) -> None:

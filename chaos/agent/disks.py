@@ -35,12 +35,13 @@ class Place:
 
     folder: str
     device: str | None
+    volume: str  # the engine's name of it, as far as the kernel knows
     handle: int
 
     @property
     def name(self) -> str:
         """As a probe's record shows it: "/var/lib/redis on loop8"."""
-        return f"{self.folder} on {os.path.basename(self.device or 'a volume')}"
+        return f"{self.folder} on {os.path.basename(self.device or self.volume)}"
 
 
 @dataclass(slots=True)
@@ -247,7 +248,8 @@ def find_places(known: list[dict[str, Any]]) -> Iterator[Place]:
             except OSError:
                 continue
             seen.add((number, root))
-            yield Place(folder=folder, device=place["device"], handle=handle)
+            volume = os.path.basename(os.path.dirname(root))  # …/volumes/NAME/_data
+            yield Place(folder=folder, device=place["device"], volume=volume, handle=handle)
 
 
 def fits(place: dict[str, Any], number: str, folder: str) -> bool:

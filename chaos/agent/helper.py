@@ -12,13 +12,15 @@ import sys
 import time
 from typing import Any
 
+from chaos.agent.cold import Damage
+from chaos.agent.disks import Disks as Places
 from chaos.agent.loops import Disks
 from chaos.agent.throttle import Throttle
 
 
 def serve() -> None:
     """Answer until the end of input."""
-    parts = (Disks(), Throttle())
+    parts = (Disks(), Throttle(), Damage(Places()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         for line in sys.stdin:

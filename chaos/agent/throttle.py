@@ -9,6 +9,7 @@ with cgroup v1, and to the group with v2.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -35,16 +36,29 @@ class Throttle:
     def __init__(self) -> None:
         self._limits: list[Limit] = []
 
-    def do_limit(self, request: dict[str, Any]) -> None:
-        """Put `limits` in force, in place of those of before."""
+    def do_limit(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Put `limits` in force, in place of those of before; the groups that are gone.
+
+        A container that is started again has a new group, which this helper does not see.
+        """
+        gone = []
         for limit in request["limits"]:
-            write_limit(limit)
+            try:
+                write_limit(limit)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENODEV):
+                    raise
+                gone.append(limit["group"])
         self._limits = request["limits"]
+        return {"gone": gone}
 
     def do_measure(self, request: dict[str, Any]) -> dict[str, Any]:
         """What each of `jobs` ({group, device, of}) gets through a second, all at once, in writes
-        (`of` iops) or bytes (bytes_per_s): {"per_s": [...]}."""
-        running = [start(job, request["seconds"]) for job in request["jobs"]]
+        (`of` iops) or bytes (bytes_per_s): {"per_s": [...]}, None where the group is gone.
+
+        A limit lets through what was saved up before it: the first `skip_s` seconds do not count.
+        """
+        running = [start(job, request["seconds"], request["skip_s"]) for job in request["jobs"]]
         return {"per_s": [finish(*one) for one in running]}
 
     def do_fail(self, request: dict[str, Any]) -> None:
@@ -76,7 +90,7 @@ def write_limit(limit: Limit) -> None:
             _write(path, f"{limit['device']} {limit[of] or 0}")
 
 
-def start(job: dict[str, Any], seconds: float) -> tuple[int, int]:
+def start(job: dict[str, Any], seconds: float, skip_s: float) -> tuple[int, int]:
     """Begin to write to the spare end of a disk, past the page cache, as a member of a group.
 
     The process, and where its result comes from.
@@ -86,26 +100,24 @@ def start(job: dict[str, Any], seconds: float) -> tuple[int, int]:
     if child == 0:
         try:
             _write(os.path.join(job["group"], "cgroup.procs"), str(os.getpid()))
-            os.write(send, struct.pack("d", _rate(job["device"], job["of"], seconds)))
+            os.write(send, struct.pack("d", _rate(job["device"], job["of"], seconds, skip_s)))
         finally:
             os._exit(0)
     os.close(send)
     return child, receive
 
 
-def finish(child: int, receive: int) -> float:
+def finish(child: int, receive: int) -> float | None:
     """Wait for the result of `start`."""
     try:
         data = os.read(receive, 8)
     finally:
         os.close(receive)
         os.waitpid(child, 0)
-    if len(data) < 8:
-        raise RuntimeError("nothing could be measured: the group or the disk is gone")
-    return float(struct.unpack("d", data)[0])
+    return float(struct.unpack("d", data)[0]) if data else None
 
 
-def _rate(device: str, of: str, seconds: float) -> float:
+def _rate(device: str, of: str, seconds: float, skip_s: float) -> float:
     size = SMALL if of == "iops" else LARGE
     handle = os.open(device, os.O_RDWR | os.O_DIRECT)
     end = struct.unpack("Q", fcntl.ioctl(handle, BLKGETSIZE64, bytes(8)))[0]
@@ -117,8 +129,7 @@ def _rate(device: str, of: str, seconds: float) -> float:
         os.pwrite(handle, block, end - SPARE_BYTES + count * size % SPARE_BYTES)
         count += 1
 
-    # A limit lets through what has been saved up before: that is not counted.
-    until = time.monotonic() + 0.2
+    until = time.monotonic() + skip_s
     while time.monotonic() < until:
         write()
     before, start = count, time.monotonic()

@@ -245,8 +245,9 @@ class DiskReadOnly(OnDisks):
     def prepare(self, scene: Scene) -> None:
         """Start the helper that can reach the filesystems' switches in /sys."""
         super().prepare(scene)
-        devices = [d.device.removeprefix("/dev/") for n in self.nodes
-                   for d in scene.cluster.disks[n].values() if n not in self.before]  # fmt: skip
+        up = [node for node in self.nodes if node not in self.before]
+        disks = [disk for node in up for disk in scene.cluster.disks.get(node, {}).values()]
+        devices = [disk.device.removeprefix("/dev/") for disk in disks]
         if devices:
             self._folders = [f"/filesystems/{device}" for device in devices]
             self._helper = scene.cluster.helper(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from chaos.agent.cold import NO_PROCESS
 from chaos.agent.link import ask_all
+from chaos.errors import FaultError
 from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH, Probe, Scene
 from chaos.faults.nodes import OnNodes
 from chaos.runtime.cluster import FROZEN, HINDERED
@@ -64,13 +66,36 @@ class BitFlip(OnNodes):
             },
         )
 
+    def undo(self, scene: Scene) -> list[dict[str, Any]]:
+        """The agent flips back by itself, through a process of the database, which may have ended.
+        A flip that stays is not undone."""
+        return [] if self.heals_itself else self.starting()
+
     def heal(self, scene: Scene) -> None:
-        """Flip back, after starting what ended over it: the file is reached through a process."""
+        """Flip back, and start what ended over it."""
         self.unclaim(scene, HINDERED)
-        for node in self.nodes:
+        for node in self._flips:
+            if self._was.get(node) is None:
+                self._was[node] = self._flip_back(scene, node)
             scene.cluster.start_ended(node)
-        answers = self.ask(scene, "flip_back", fault=self.id)
-        self._was |= {n: a["was"] for n, a in answers.items() if a["was"] != "nothing"}
+
+    def _flip_back(self, scene: Scene, node: str) -> str:
+        """By the agent, or, where no database runs through which it could, by a helper."""
+        try:
+            answer = scene.cluster.agents()[node].ask("flip_back", 10.0, fault=self.id)
+        except FaultError as error:
+            if NO_PROCESS not in error.what:
+                raise
+            volumes = scene.cluster.pods[node].data_volumes()
+            folders = {name: f"/volumes/{k}" for k, name in enumerate(volumes)}
+            binds = {name: {"bind": place, "mode": "rw"} for name, place in folders.items()}
+            flip = self._flips[node]
+            with scene.cluster.helper(binds=binds) as helper:
+                answer = helper.ask(
+                    "flip_back_in", folders=list(folders.values()), byte=flip["after"],
+                    **{key: flip[key] for key in ("path", "offset", "bit")},
+                )  # fmt: skip
+        return str(answer["was"])
 
     def probe_heal(self, scene: Scene) -> Probe:
         """The byte is as before, unless somebody wrote there. A lasting flip has no end to prove,

@@ -16,7 +16,8 @@ from chaos.faults.disk import OnDisks
 from chaos.runtime.cluster import HINDERED
 from chaos.runtime.helper import Helper
 
-BEFORE_S = 0.2
+BEFORE_S = 0.1
+SKIP_S = 0.2
 DURING_S_MAX = 1.0
 ABOVE = 1.25  # measured over asked: a limit lets a little through that was saved up before
 LIMITS = ("iops", "bytes_per_s")
@@ -38,7 +39,7 @@ class DiskSlow(OnDisks):
         super().prepare(scene)
         mounts, rights = [], dict[str, Any]()
         for node in self.nodes:
-            for name, disk in scene.cluster.disks[node].items():
+            for name, disk in scene.cluster.disks.get(node, {}).items():
                 if group := scene.cluster.pods[node].io_group(name):
                     inside, rights = f"/groups/{node}-{name}", group[1]
                     mounts.append((group[0], inside))
@@ -50,7 +51,7 @@ class DiskSlow(OnDisks):
                 devices=[f"{device}:{device}:rw" for device in devices],
                 **rights,
             )
-            self._before = self._measure(scene, BEFORE_S)
+            self._before = self._measure(BEFORE_S)
 
     def inject(self, scene: Scene) -> None:
         """Limit, on all nodes at once."""
@@ -61,15 +62,15 @@ class DiskSlow(OnDisks):
 
     def probe(self, scene: Scene) -> Probe:
         """No more gets through than asked, and more did before."""
-        during = self._measure(scene, min(DURING_S_MAX, self.entry.for_ns / 3e9))
+        during = self._measure(min(DURING_S_MAX, self.entry.for_ns / 3e9), SKIP_S)
         fast, slow = [], []
-        for node in self._groups:
+        for node in during:
             for of, asked in self._asked.items():
                 if asked and during[node][of] > asked * ABOVE:
                     fast.append(f"{node} ({of} {during[node][of]:.0f})")
                 elif asked and self._before[node][of] < asked * ABOVE:
                     slow.append(f"{node} ({of} {self._before[node][of]:.0f})")
-        idle = [n for n in self.nodes if n not in self._groups]
+        idle = [n for n in self.nodes if n not in during]
         outcome, why = CONFIRMED, ""
         if fast:
             outcome, why = MISMATCH, f"faster than asked: {', '.join(fast)}"
@@ -86,7 +87,7 @@ class DiskSlow(OnDisks):
                     for of in LIMITS
                     if self._asked[of]
                 }
-                for n in self._groups
+                for n in during
             },
             why=why,
             at_ns=self.effect_ns or None,
@@ -105,7 +106,7 @@ class DiskSlow(OnDisks):
         """As fast as before, where no other fault limits the disk, and the database answers."""
         try:
             if self._helper is not None:
-                self._after = self._measure(scene, BEFORE_S)
+                self._after = self._measure(BEFORE_S)
         finally:
             if self._helper is not None:
                 self._helper.close()
@@ -121,7 +122,14 @@ class DiskSlow(OnDisks):
             return Probe(outcome=MISMATCH, why=why, measured=dict(self._after))
         probe = super().probe_heal(scene)
         measured = {n: {**m, **self._after.get(n, {})} for n, m in probe.measured.items()}
-        return Probe(outcome=probe.outcome, measured=measured, why=probe.why, at_ns=probe.at_ns)
+        gone = [n for n in self._groups if n not in self._after]
+        ended = f"ended by a restart before: {', '.join(gone)}" if gone else ""
+        return Probe(
+            outcome=probe.outcome,
+            measured=measured,
+            why="; ".join(filter(None, [probe.why, ended])),
+            at_ns=probe.at_ns,
+        )
 
     def _apply(self, scene: Scene) -> None:
         """Have the strictest limits that any fault wants in force."""
@@ -136,8 +144,9 @@ class DiskSlow(OnDisks):
                 limits.append({"group": group, "device": number, **strictest})
         self.effect_ns = self._helper.ask("limit", limits=limits)["t_ns"]
 
-    def _measure(self, scene: Scene, seconds: float) -> dict[str, dict[str, float]]:
-        """{node: {iops, bytes_per_s}} of the first disk of each, as its own group gets them."""
+    def _measure(self, seconds: float, skip_s: float = 0.0) -> dict[str, dict[str, float]]:
+        """{node: {iops, bytes_per_s}} of the first disk of each, as its own group gets them; not
+        those whose containers have ended since."""
         if self._helper is None:
             return {}
         jobs = []
@@ -145,8 +154,11 @@ class DiskSlow(OnDisks):
             device, group = next(iter(groups.items()))
             wanted = [of for of in LIMITS if self._asked[of]]
             jobs += [{"node": node, "group": group, "device": device, "of": of} for of in wanted]
-        rates = self._helper.ask("measure", 30.0, jobs=jobs, seconds=seconds)["per_s"]
+        rates = self._helper.ask("measure", 30.0, jobs=jobs, seconds=seconds, skip_s=skip_s)[
+            "per_s"
+        ]
         found: dict[str, dict[str, float]] = {}
         for job, rate in zip(jobs, rates, strict=True):
-            found.setdefault(job["node"], {})[job["of"]] = rate
+            if rate is not None:
+                found.setdefault(job["node"], {})[job["of"]] = rate
         return found

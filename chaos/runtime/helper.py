@@ -111,7 +111,8 @@ def made_disks(
     if disk is None:
         yield {}
         return
-    owners = {f"{n}-{s.name}": (n, s.name) for n in specs for s in specs[n] if s.data_dir}
+    # The kernel shows the file's name for each loop device: it says whose it is.
+    owners = {f"{run}-{n}-{s.name}": (n, s.name) for n in specs for s in specs[n] if s.data_dir}
     with engine_errors("making a volume for the disks' images"):
         client.volumes.create(f"{run}-disks", labels=dict(labels))
     binds = {f"{run}-disks": {"bind": FOLDER, "mode": "rw"}}

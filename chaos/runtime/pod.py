@@ -153,6 +153,11 @@ class Pod:
         with ThreadPoolExecutor(len(self._databases) or 1) as pool:
             list(pool.map(give, self._databases.values()))
 
+    def data_volumes(self) -> list[str]:
+        """The engine's names of the volumes that hold the node's data."""
+        return [m["Name"] for c in self._databases.values() for m in c.attrs["Mounts"]
+                if m["Type"] == "volume"]  # fmt: skip
+
     def io_group(self, container: str) -> tuple[str, dict[str, Any]] | None:
         """Where the engine's host has a database container's control group for I/O, and the rights
         a helper needs to join it; None when the containers do not all run."""

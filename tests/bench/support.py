@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,9 @@ def connect() -> Any:
 
 
 @contextlib.contextmanager
-def planned(name: str) -> Iterator[tuple[Topology, System, RunningCluster]]:
-    """A shipped topology with its images present, not started; removed at the end."""
+def planned(name: str | Path) -> Iterator[tuple[Topology, System, RunningCluster]]:
+    """A shipped topology, or one at a path, with its images present, not started; removed at the
+    end."""
     topology = load_topology(name).topology
     system = SYSTEMS.get(topology.system)
     client = connect()
@@ -60,7 +62,7 @@ def planned(name: str) -> Iterator[tuple[Topology, System, RunningCluster]]:
 
 
 @contextlib.contextmanager
-def running(name: str) -> Iterator[tuple[Topology, System, RunningCluster]]:
+def running(name: str | Path) -> Iterator[tuple[Topology, System, RunningCluster]]:
     """The same, started and formed."""
     with planned(name) as (topology, system, cluster):
         cluster.up()
