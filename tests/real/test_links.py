@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,32 @@ FAR_MS = {
     "clients@w1→n1": 20, "n1→clients@w1": 20, "clients@e1→n1": 0, "n2→clients@e1": 5,
     "clients@e1→n2": 0,
 }  # fmt: skip
+
+
+TAKE = """
+import hashlib, socket
+listener = socket.socket()
+listener.bind(("0.0.0.0", 5007))
+listener.listen(1)
+flow, data = listener.accept()[0], b""
+while more := flow.recv(65536):
+    data += more
+print(len(data), hashlib.sha256(data).hexdigest())
+"""
+SEND = """
+import hashlib, random, socket, sys, time
+data = random.Random(1).randbytes(2_000_000)
+for _ in range(100):
+    try:
+        line = socket.create_connection((sys.argv[1], 5007), 1)
+        break
+    except OSError:
+        time.sleep(0.05)
+line.settimeout(15)
+line.sendall(data)
+line.close()
+print(len(data), hashlib.sha256(data).hexdigest())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +196,28 @@ def test_traffic_flows_when_the_helper_dies_and_is_delayed_again(cluster: Runnin
     after = counters(cluster, "n1")["helper"]
     assert (after["ended"], after["given_up"]) == (before["ended"] + 1, "")
     assert after["pid"] not in (None, before["pid"])
+
+
+def test_tcp_keeps_working_under_everything_at_once(cluster: RunningCluster) -> None:
+    ways = cluster.ways(["n1"], ["n4"])
+    pairs = [(way.from_address, way.to_address) for way in ways]
+    agents = cluster.agents()
+    agents["n4"].ask("line", fault="f1", ways=pairs, stage={"loss": 0.01, "corrupt": 0.01})
+    agents["n4"].ask("line", fault="f2", ways=pairs, stage={"duplicate": 0.05, "delay_us": 500})
+    agents["n4"].ask("line", fault="f3", ways=pairs, stage={"reorder": 0.02, "late_us": 2_000})
+    agents["n4"].ask(
+        "line", fault="f4", ways=pairs, stage={"rate_bps": 60e6, "backlog_bytes": 300_000}
+    )
+    with ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(cluster.pods["n4"]._agent.exec_run, ["python3", "-c", TAKE])
+        address = next(node.address for node in cluster.nodes if node.name == "n4")
+        sent = cluster.pods["n1"]._agent.exec_run(["python3", "-c", SEND, address])[1]
+        assert taken.result(20.0)[1] == sent
+    assert sent.decode().split()[0] == "2000000", sent
+    counted = counters(cluster, "n4")["ways"][0]
+    assert min(counted[kind] for kind in ("dropped", "duplicated", "reordered", "corrupted")) > 0
+    agents["n4"].ask("heal")
+    assert counters(cluster, "n4")["helper"]["pid"] is None
 
 
 def test_faults_end_with_the_controller_and_the_topologys_links_stay(
