@@ -7,7 +7,7 @@ however it ended; end-of-file without that means it was killed, and the run is h
 journal as `aftershock heal` would. It is in a session of its own, so that killing the controller's
 process group or terminal does not end it too.
 
-It imports nothing of ours and no library before it is needed: some 10 MB, no processor time.
+It imports no library, and next to nothing of ours, before it is needed: some 10 MB, no CPU time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from chaos.errors import AftershockError
 
 GOODBYE = b"goodbye\n"
 LOG = "watchdog.log"  # in the run directory's logs/; made only when there is something to say
@@ -34,15 +36,21 @@ _ROOT = Path(__file__).resolve().parents[2]
 def watching(run: Path) -> Iterator[None]:
     """A watchdog for the run directory `run`, from here until the block is left."""
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "chaos.healing.watchdog", str(run.resolve())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        start_new_session=True,
-    )
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "chaos.healing.watchdog", str(run.resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise AftershockError(
+            f"the run's watchdog could not be started: {error.strerror}",
+            fix="without it, killing the controller would leave stopped databases behind",
+        ) from None
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chaos.healing.remains import find
-from chaos.record.journal import Journal
+from chaos.record.journal import Journal, open_faults
 from chaos.record.reader import open_run
 from chaos.runtime import docker as engine_api
 
@@ -29,6 +29,8 @@ schedule:
   - {at: 300ms, for: 50s, fault: kill, target: n2}
   - {at: 300ms, for: 50s, fault: client-latency, zones: all, nodes: n1, delay: 80ms}
   - {at: 300ms, for: 50s, fault: partition, between: [[n1], [n3]]}
+  - {at: 300ms, for: 50s, fault: clock-step, target: n1, by: 1h}
+  - {at: 300ms, for: 50s, fault: delay, from: [n2], to: [n1], delay: 20ms}
 """
 
 
@@ -73,7 +75,7 @@ def test_heal_by_another_process(
         run = wait_until("the run", lambda: next(iter(out.glob("torn/*/run.json")), None))
         run = run.parent
         run_id = open_run(run).meta["run_id"]
-        wait_until("four faults", lambda: sum(e["event"] == "probed" for e in events(run)) == 4)
+        wait_until("all faults", lambda: sum(e["event"] == "probed" for e in events(run)) == 6)
         refused = command.say("heal", str(run))
         assert refused.returncode == 2, refused.stderr
         assert "is still going on" in refused.stderr
@@ -101,11 +103,35 @@ def test_heal_by_another_process(
             engine_api.remove_run(engine_client, run_id)
 
 
+def test_down_while_the_watchdog_heals(command: Any, tmp_path: Path, engine_client: Any) -> None:
+    """Neither hinders the other: nothing comes back, and the record says what became of it."""
+    file, out = tmp_path / "torn.yaml", tmp_path / "runs"
+    file.write_text(EXPERIMENT)
+    process = command.start(out, str(file))
+    run_id = ""
+    try:
+        run = wait_until("the run", lambda: next(iter(out.glob("torn/*/run.json")), None)).parent
+        run_id = open_run(run).meta["run_id"]
+        wait_until("all faults", lambda: sum(e["event"] == "injected" for e in events(run)) == 6)
+        process.kill()
+        process.communicate()
+        wait_until("the watchdog", lambda: any(e.get("by") == "watchdog" for e in events(run)), 20)
+        engine_api.remove_run(engine_client, run_id)
+        wait_until("healing", lambda: not open_faults(run / "journal.jsonl"), 40)
+        assert run_id not in engine_api.runs(engine_client)
+        assert "Error" not in (run / "logs/watchdog.log").read_text()
+    finally:
+        process.kill()
+        process.communicate()
+        if run_id:
+            engine_api.remove_run(engine_client, run_id)
+
+
 def _in_force(held: dict[str, dict[str, list[str]]]) -> None:
     """What is looked for later is seen while it is there."""
-    assert "drops" in held["n1"]
-    assert "drops" in held["n3"]
-    assert len(held["n3"]["stopped"]) == 2
+    assert sorted(held["n1"]) == ["clocks", "drops", "queues"]
+    assert sorted(held["n3"]) == ["drops", "stopped"]
+    assert len(held["n1"]["clocks"]) == len(held["n3"]["stopped"]) == 2
     assert held["n2"] == {}
 
 
@@ -116,10 +142,11 @@ def _healed_by_its_id(command: Any, run: Path, run_id: str, elsewhere: Path) -> 
     report = json.loads(done.stdout)
     assert report["healed"]
     assert {f["id"]: f["outcome"] for f in report["faults"]} == dict.fromkeys(
-        ("f1", "f2", "f3", "f4"), "confirmed"
+        ("f1", "f2", "f3", "f4", "f5", "f6"), "confirmed"
     )
     assert {f["id"]: f["undone"] for f in report["faults"]} == {
-        "f1": [], "f2": ["n2 started"], "f3": ["every toxic taken off"], "f4": [],
+        "f1": [], "f2": ["n2 started"], "f3": ["every toxic taken off"], "f4": [], "f5": [],
+        "f6": [],
     }  # fmt: skip
     assert sorted(report["nodes"]) == ["clients", "n1", "n2", "n3"]
     assert {n["request"] for n in report["nodes"].values()} == {"", "answered"}
