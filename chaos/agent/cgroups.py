@@ -58,7 +58,7 @@ def _groups() -> dict[str, Message]:
 
 def counters(pid: int) -> Message:
     """The counters of the process's container; see `do_counters`."""
-    root = f"/proc/{pid}/root/sys/fs/cgroup"
+    root = os.path.join(f"/proc/{pid}/root", "sys/fs/cgroup")
     if os.path.exists(f"{root}/cgroup.controllers"):
         return version_2(root)
     return version_1(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ from chaos.systems.base import (
     Cluster,
     Definite,
     HasConvergence,
+    HasHandshakes,
     HasOperators,
     HasRoles,
     System,
@@ -117,6 +119,17 @@ def check_failover(system: System, cluster: Cluster, spec_of: Callable[[str], Cl
     assert list(roles(system, cluster).values()).count("primary") == 1
 
 
+def check_handshakes(system: System, cluster: Cluster) -> None:
+    """Every node serves a connection that begins as the system says, and answers as it says."""
+    assert isinstance(system, HasHandshakes)
+    for port, handshake in system.handshakes.items():
+        for node in cluster.nodes:
+            with socket.create_connection(cluster.address(node.name, port), timeout=2) as line:
+                line.sendall(handshake.say)
+                assert handshake.served
+                assert line.recv(256).startswith(handshake.served), (node.name, port)
+
+
 def check_promote(system: System, cluster: Cluster) -> None:
     """The operator's step moves the role to the node that was named."""
     assert isinstance(system, HasOperators)
@@ -137,6 +150,7 @@ def conformance() -> Callable[..., None]:
             check_set(system, spec_of(node))
         assert all(isinstance(text, str) and text for text in system.versions().values())
         if cluster is not None:
+            check_handshakes(system, cluster)
             check_failover(system, cluster, spec_of)
             check_promote(system, cluster)
 
