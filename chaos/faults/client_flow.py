@@ -13,7 +13,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.faults.base import Scene
-from chaos.faults.links import BEFORE_S, PATIENCE_S, QUIET_LINKS, OnLinks, Reading, near, on_each
+from chaos.faults.links import (
+    BEFORE_S,
+    PATIENCE_S,
+    QUIET_LINKS,
+    OnLinks,
+    Reading,
+    later,
+    near,
+    on_each,
+)
 from chaos.faults.wire import Talk, hang_up, talk
 from chaos.runtime.toxiproxy import Link
 
@@ -275,12 +284,10 @@ class ClientSlowClose(OnLinks):
 
     def wrong(self, before: Reading, reading: Reading) -> str:
         """That much later than before."""
-        wanted, got = self._wanted_ms(), reading.ms - before.ms
         if not reading.well:
             return f"{reading.end} instead of closed"
-        if near(wanted, got, 0.1, 20.0):
-            return ""
-        return f"closed {got:.0f} ms later instead of {wanted:g} ms"
+        wanted = self._wanted_ms()
+        return later(before, reading, wanted, max(20.0, 0.1 * wanted))
 
     def not_gone(self, before: Reading, reading: Reading) -> str:
         """Less than half of the delay is left."""

@@ -28,11 +28,12 @@ from chaos.faults.wire import Talk, talk
 from chaos.runtime.toxiproxy import BOTH, Link
 from chaos.systems.base import Address
 
+LEAD_S = 0.05  # how long a link may be measured before the fault, which comes 0.1 s later
 REQUESTS = 5  # per link; the median decides
 PATIENCE_S = 3.0  # how long an answer may take where one is expected
 BEFORE_S = 0.6  # the same before the fault, which must not wait for it
 SPARE_S = 0.5  # beyond the time that something should take
-QUIET_LINKS = 4  # links measured side by side where a millisecond matters
+QUIET_LINKS = 8  # links measured side by side where a millisecond matters
 AGAIN_S = 2.0  # how long links that seem wrong may be measured again
 STREAMS = {"requests": ("upstream",), "answers": ("downstream",), "both": BOTH}
 
@@ -281,6 +282,18 @@ def cut_by(scene: Scene, link: Link) -> set[str]:
     claims = scene.cluster.claims
     ways = ((clients, link.node), (link.node, clients))
     return {fault for way in ways for fault in claims.of(("cut", *way))}
+
+
+def later(before: Reading, reading: Reading, wanted_ms: float, tolerance_ms: float) -> str:
+    """What is wrong with how much later it was than before. Where it would be right if less had
+    been measured before, a busy machine may have measured too much: that cannot be told."""
+    got = reading.ms - before.ms
+    if abs(got - wanted_ms) <= tolerance_ms:
+        return ""
+    said = f"{got:.1f} ms later instead of {wanted_ms:g} ± {tolerance_ms:g} ms"
+    if got < wanted_ms <= reading.ms + tolerance_ms:
+        return f"?{said}, but before the fault it took {before.ms:.0f} ms"
+    return said
 
 
 def near(wanted: float, got: float, part: float, least: float) -> bool:
