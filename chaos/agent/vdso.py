@@ -31,7 +31,7 @@ MACHINE = "x86_64"
 FUNCTIONS = ("clock_gettime", "gettimeofday", "time")
 JUMP_BYTES = 5
 STACK_BYTES = 65536  # how far up a stack is looked for somebody who will return into changed code
-TRIES = 20
+TRIES = 10
 WAIT_S = 0.0005  # between two tries, so that a thread gets out of the way
 CLOCK_TAI = 11  # linux/time.h; Python's `time` names it only since 3.9, and not everywhere
 
@@ -227,14 +227,20 @@ class Target:
     def remove(self) -> None:
         """Write the kernel's bytes back.
 
-        First the entry points: from then on its clock is right. Then the stub; Busy when a thread
-        stays inside it too long, or may have to return there, and the stub is still there. A stub
-        over the kernel's own code goes together with the jumps around it, or not at all.
+        All at once, or if a thread is inside the stub, or may have to return there: the entry
+        points first, so that its clock is right, then the stub; Busy when that thread stays too
+        long, and the stub is still there. A stub over the kernel's own code goes with the jumps
+        around it, or not at all.
         """
         jumps = [(at, JUMP_BYTES) for at in self._vdso.jumps]
-        place = (self._vdso.room, STUB_BYTES)
-        for step in [[*jumps, place]] if self._in_body() else [jumps, [place]]:
-            self._restore(step)
+        stub_place = (self._vdso.room, STUB_BYTES)
+        try:
+            self._restore([*jumps, stub_place])
+        except Busy:
+            if self._in_body():
+                raise
+            self._restore(jumps)
+            self._restore([stub_place])
         if not self.is_true():
             raise Unsupported("its vDSO is not the kernel's, and not for what we wrote")
 

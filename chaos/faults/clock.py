@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.agent.link import ask_all
-from chaos.agent.shifts import SECOND_NS, Shift, drift_rate, total
+from chaos.agent.shifts import SECOND_NS, Shift, drift_rate
 from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH, Probe, Scene
-from chaos.faults.clock_watch import Share, Watch, best, slope
+from chaos.faults.clock_watch import Others, Share, Watch, best, slope
 from chaos.faults.nodes import OnNodes
 
-CLOCK = "clock"  # claims: (CLOCK, node) → each fault's Shift
+CLOCK = "clock"  # claims: (CLOCK, node) → each fault's Shift, None while it begins or ends
 
 TOLERANCE_NS = 5_000_000
 TOLERANCE_RATE = 0.01
@@ -81,20 +81,21 @@ class _Clock(OnNodes):
                 self._watches[node] = Watch(node, ask, self._others(scene, node), lasts_s)
         self.ask(scene, "clock_ready", fault=self.id)
 
-    def _others(self, scene: Scene, node: str) -> Callable[[int], int]:
-        def add_up(t_ns: int) -> int:
-            return total(scene.cluster.claims.of((CLOCK, node), self.id).values(), t_ns)
+    def _others(self, scene: Scene, node: str) -> Callable[[], Others]:
+        return lambda: scene.cluster.claims.of((CLOCK, node), self.id)
 
-        return add_up
+    def _claim_all(self, scene: Scene, shifts: Mapping[str, Shift | None]) -> None:
+        for node in self.nodes:
+            scene.cluster.claims.put((CLOCK, node), self.id, shifts.get(node))
 
     def inject(self, scene: Scene) -> None:
         """Shift, on all nodes from the same moment on."""
         self._inject_ns = time.monotonic_ns()
         shift = self.shift(self._inject_ns)
+        self._claim_all(scene, {})
         self._shifted = self.ask(scene, "clock", fault=self.id, shift=shift.plain())
-        for node, answer in self._shifted.items():
-            self._shifts[node] = Shift(**answer["shift"])
-            scene.cluster.claims.put((CLOCK, node), self.id, self._shifts[node])
+        self._shifts = {node: Shift(**a["shift"]) for node, a in self._shifted.items()}
+        self._claim_all(scene, self._shifts)
         self.effect_ns = max(self.effect_ns, *(s.start_ns for s in self._shifts.values()))
 
     def probe(self, scene: Scene) -> Probe:
@@ -117,6 +118,7 @@ class _Clock(OnNodes):
         """Take this fault's share off again; the last one leaves the kernel's own bytes."""
         if self._heal_ns is None:
             self._heal_ns = time.monotonic_ns()
+        self._claim_all(scene, {})
         try:
             ended = ("clock_end", {"fault": self.id})
             self._ended = ask_all(scene.cluster.agents(), dict.fromkeys(self.nodes, ended), 10.0)

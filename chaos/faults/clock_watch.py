@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from chaos.agent.shifts import Shift, total
 from chaos.systems.base import ClockReading
 
 EVERY_S = 0.04
@@ -24,6 +25,7 @@ SIGMAS = 3.0
 SURE = 3.0  # a clock is wrong when it is so many times what the reading may be wrong by
 
 Ask = Callable[[], ClockReading | None]
+Others = Mapping[str, Shift | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,11 @@ class Share:
 class Watch:
     """Asks one node again and again, in a thread of its own.
 
-    `others(t_ns)`: what other faults add to its clock at a monotonic time, ns. It ends by itself
-    after `lasts_s`, should nobody close it.
+    `others()`: the other faults' shifts of its clock now, None for one that just begins or ends;
+    readings taken meanwhile tell nothing. It ends by itself after `lasts_s`, if nobody closes it.
     """
 
-    def __init__(self, node: str, ask: Ask, others: Callable[[int], int], lasts_s: float) -> None:
+    def __init__(self, node: str, ask: Ask, others: Callable[[], Others], lasts_s: float) -> None:
         self._ask = ask
         self._others = others
         self._ends = time.monotonic() + lasts_s
@@ -94,9 +96,12 @@ class Watch:
 
     def _run(self) -> None:
         while not self._ended and time.monotonic() < self._ends:
+            before = self._others()
             reading = self._ask()
-            if reading is not None:
-                shift_ns = reading.offset_ns - self._others(reading.at_ns)
+            after = self._others()
+            known = [shift for shift in after.values() if shift is not None]
+            if reading is not None and before == after and len(known) == len(after):
+                shift_ns = reading.offset_ns - total(known, reading.at_ns)
                 with self._lock:
                     self._shares.append(Share(reading.at_ns, shift_ns, reading.error_ns))
                     if len(self._shares) > READINGS_MAX:

@@ -144,13 +144,14 @@ def test_no_slope_without_readings_or_time() -> None:
 
 
 def test_a_watch_takes_off_what_others_add_and_what_was_there_before() -> None:
-    said = {"offset": 700 * MS, "others": 200 * MS}
+    said = {"offset": 700 * MS}
+    others: dict[str, Shift | None] = {"f2": Shift(kind="step", start_ns=0, by_ns=200 * MS)}
 
     def ask() -> ClockReading | None:
         now = time.monotonic_ns()
         return ClockReading(said["offset"], 1000, now) if said["offset"] else None
 
-    watch = Watch("n1", ask, lambda _: said["others"], 5.0)
+    watch = Watch("n1", ask, others.copy, 5.0)
     try:
         assert len(watch.wait(0, 3, 2.0)) >= 3
         began = time.monotonic_ns()
@@ -161,6 +162,12 @@ def test_a_watch_takes_off_what_others_add_and_what_was_there_before() -> None:
         assert watch.wait(silent, 1, 0.1) == []
         said["offset"] = 1200 * MS
         assert best(watch.wait(silent, 2, 2.0)).shift_ns == 1000 * MS
+        others["f3"] = None  # another fault begins
+        time.sleep(0.05)
+        unsettled = time.monotonic_ns()
+        assert watch.wait(unsettled, 1, 0.1) == []
+        others["f3"] = Shift(kind="step", start_ns=0, by_ns=-300 * MS)
+        assert best(watch.wait(unsettled, 2, 2.0)).shift_ns == 1300 * MS
         assert watch.baseline(0) == 0
         assert READINGS_MAX > 25 * 60
     finally:
