@@ -24,6 +24,8 @@ GOOD = [
     (units.parse_size_bytes, "64MiB", 64 * 2**20),
     (units.parse_size_bytes, "1GB", 10**9),
     (units.parse_size_bytes, "1.5kB", 1500),
+    (units.parse_bytes_per_s, "1MB/s", 10**6),
+    (units.parse_bytes_per_s, "1.5 KiB/s", 1536),
     (units.parse_rate_per_s, "200/s", 200.0),
     (units.parse_rate_per_s, "30/m", 0.5),
     (units.parse_percent, "50%", 0.5),

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from chaos.systems._common import Setting, text
-from chaos.systems._postgres_conf import postgresql_conf, standby_names
+from chaos.systems._postgres_conf import container, postgresql_conf, standby_names
 from chaos.systems._redis_conf import redis_conf, sentinel_conf
 from chaos.systems.etcd import SYSTEM as ETCD
 from chaos.systems.etcd import command
@@ -112,3 +112,14 @@ def test_etcd_takes_no_roles(nodes):
 def test_a_yaml_truth_value_becomes_the_databases_word(values, word):
     assert text(True, values) == word
     assert Setting(about="", values=values).problem("x", True) is None
+
+
+def test_an_empty_postgres_follows_whom_it_is_told_to(nodes):
+    first = [container(node, nodes, {}).env["FOLLOW"] for node in nodes]
+    assert first == ["", nodes[0].address, nodes[0].address]
+    assert container(nodes[0], nodes, {}, nodes[2].address).env["FOLLOW"] == nodes[2].address
+
+
+def test_an_empty_etcd_joins_what_exists(nodes):
+    assert "--initial-cluster-state=new" in command(nodes[0], nodes, {})
+    assert "--initial-cluster-state=existing" in command(nodes[0], nodes, {}, "existing")
