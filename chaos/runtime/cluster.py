@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -77,6 +76,7 @@ class RunningCluster:
             LABEL_RECORD: plan.record,
         }
         self._prefix = f"aftershock-{plan.run_id}"
+        self._own = (client, plan.images["agent"], self._prefix, self._labels)
         self._network: Any = None
         self.clients = ClientsPod(client, self._prefix, self._labels)
         self.settings: Mapping[str, Any] = plan.topology.settings
@@ -88,7 +88,6 @@ class RunningCluster:
         self._empty: set[str] = set()  # nodes whose data is gone
         self._kept_down: dict[str, set[str]] = {}  # node → faults that want it down
         self.claims = Claims()
-        self._starting = threading.Lock()
 
     def up(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Start everything and form the cluster. Whatever happens, `down` removes it."""
@@ -109,9 +108,8 @@ class RunningCluster:
         self.layout = Layout(base, [n.name for n in nodes], list(plan.topology.clients))
         self.nodes = [dataclasses.replace(n, address=self.layout.nodes[n.name]) for n in nodes]
         specs = {n.name: plan.system.containers(n, self.nodes, self.settings) for n in self.nodes}
-        own = (self._client, plan.images["agent"], self._prefix, self._labels)
         with (
-            made_disks(*own, plan.topology.disk, specs) as self.disks,
+            made_disks(*self._own, plan.topology.disk, specs) as self.disks,
             ThreadPoolExecutor(len(self.nodes) + 1) as pool,
         ):
             proxies = pool.submit(self._start_clients, config["Gateway"])
@@ -121,8 +119,7 @@ class RunningCluster:
 
     def helper(self, **rights: Any) -> Helper:
         """A new helper container of this run; its rights as `Helper` takes them."""
-        image = self._plan.images["agent"]
-        return Helper(self._client, image, self._prefix, self._labels, **rights)
+        return Helper(*self._own, **rights)
 
     def _start_pod(self, node: Node, specs: Sequence[ContainerSpec]) -> None:
         plan = self._plan
@@ -218,8 +215,7 @@ class RunningCluster:
 
     def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes | None:
         """A request of so many bytes with an answer of so many; None where the system has none."""
-        system = self._plan.system
-        sizes = (request_bytes, answer_bytes)
+        system, sizes = self._plan.system, (request_bytes, answer_bytes)
         return system.bulk(port, *sizes) if isinstance(system, HasBulk) else None
 
     def clock(self, node: str, timeout_s: float) -> Callable[[], ClockReading | None] | None:
@@ -276,13 +272,13 @@ class RunningCluster:
 
     def start(self, node: str) -> None:
         """Start the node's database containers again, unless a fault keeps the node down."""
-        with self._starting:
+        with self.claims.changing(("start", node)):
             if not self._kept_down.get(node):
                 self._start_pod_again(node)
 
     def keep_down(self, node: str, fault: str) -> None:
         """From now on nobody starts the node's database but `release` of the last such fault."""
-        with self._starting:
+        with self.claims.changing(("start", node)):
             self._kept_down.setdefault(node, set()).add(fault)
 
     def release(self, node: str, fault: str) -> set[str]:
@@ -290,7 +286,7 @@ class RunningCluster:
 
         Returns the other faults that still keep the node down; it is not started then.
         """
-        with self._starting:
+        with self.claims.changing(("start", node)):
             others = self._kept_down.get(node, set())
             others.discard(fault)
             if not others:
@@ -322,7 +318,7 @@ class RunningCluster:
         if others := set(self._kept_down.get(node, ())):
             return others
         self.pods[node].restart()
-        with self._starting:
+        with self.claims.changing(("start", node)):
             others = set(self._kept_down.get(node, ()))
             if others:  # killed while it restarted: that fault has the last word
                 self.pods[node].link.ask("kill", 10.0)
@@ -330,7 +326,7 @@ class RunningCluster:
 
     def start_ended(self, node: str) -> bool:
         """Start those of the node's containers that have ended; False: a fault keeps it down."""
-        with self._starting:
+        with self.claims.changing(("start", node)):
             if self._kept_down.get(node):
                 return False
             self._as_new(node)

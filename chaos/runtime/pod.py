@@ -197,7 +197,8 @@ class Pod:
         """Orderly: SIGTERM, ten seconds, SIGKILL; then start."""
         for container in self._databases.values():
             with engine_errors(f"restarting {container.name}"):
-                container.restart(timeout=10)
+                container.stop(timeout=10)  # the engine's own restart breaks off when another
+                container.start()  # fault kills, or starts, the container in between
 
     def wait_stopped(self, deadline_s: float = 10.0) -> None:
         """Until the engine has noticed that the database containers ended."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import threading
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
@@ -147,7 +146,6 @@ def cluster(names: str = "n1", least_bytes: int = 0) -> Any:
     made.pods = {node.name: Pod(least_bytes) for node in made.nodes}
     made.clients = SimpleNamespace(link=None)
     made._kept_down = {}
-    made._starting = threading.Lock()
     made._empty = set()
     made.claims = Claims()
     return made
