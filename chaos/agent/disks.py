@@ -1,8 +1,8 @@
 """The node's data directories, and what can go wrong with a disk. Standard library only.
 
-The agent lives in a mount namespace of its own: it reaches the data through a database process, as
-/proc/PID/root/FOLDER, and only while one runs. It keeps nothing open in there but what fills a
-disk: a filesystem that somebody has open is not unmounted, and a power loss must unmount it.
+The agent lives in a mount namespace of its own: it reaches the data through a database process,
+below /proc/PID/root, and only while one runs. It keeps nothing open in there but what fills a disk:
+a filesystem that somebody has open is not unmounted, and a power loss must unmount it.
 """
 
 from __future__ import annotations
