@@ -151,7 +151,10 @@ class ClientBandwidth(_Flow):
         if way == "answers":
             return {"bytes_per_s": round(reply.bytes_per_s)}
         moved = sent_bytes + (reply.received_bytes if "answers" in self.ways() else 0)
-        return {"bytes_per_s": round(moved / max(0.1, reply.last_ms - small_ms) * 1e3)}
+        return {
+            "bytes_per_s": round(moved / max(0.1, reply.last_ms - small_ms) * 1e3),
+            "small_ms": round(small_ms, 2),
+        }
 
     def amiss(self, way: str, got: Mapping[str, Any]) -> str:
         """Near the rate; 0: everything came in one."""
@@ -160,6 +163,9 @@ class ClientBandwidth(_Flow):
             return f"{got['end']} instead of an answer"
         if near(wanted, rate, NEAR, 0):
             return ""
+        small_ms = got.get("small_ms", 0.0)
+        if rate > wanted > rate * (1 - small_ms / got["ms"]):
+            return f"?{way}: {rate} bytes/s, if a small request takes {small_ms:.0f} ms as before"
         if 0 < rate < wanted and wanted >= FAST_PER_S:
             return f"?{way}: {rate} bytes/s: this host may not carry more"
         return f"{rate} bytes/s instead of {wanted}"

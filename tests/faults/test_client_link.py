@@ -99,6 +99,11 @@ def test_a_busy_machine_before_the_fault_is_no_mismatch() -> None:
     busy = Reading(end="enough", ms=400.0)
     assert fault.wrong(busy, Reading(end="enough", ms=82.0)).startswith("?")
     assert not fault.wrong(busy, Reading(end="enough", ms=2.0)).startswith("?")
+    fault = make("client-bandwidth", rate="800kbit/s", direction="requests")
+    slow = flow("requests", ms=400.0, small_ms=200.0, bytes_per_s=180_000)
+    assert fault.wrong(BEFORE, slow).startswith("?")
+    quick = flow("requests", ms=200.0, small_ms=1.0, bytes_per_s=180_000)
+    assert fault.wrong(BEFORE, quick) == "requests: 180000 bytes/s instead of 100000"
 
 
 class Cluster:
