@@ -275,7 +275,8 @@ class Nemesis:
                 break
         self._review(fault, scene, seen)
         said = [seen.why, *(f"heal: {text}" for text in (why, seen.preparing) if text)]
-        if words := "; ".join(filter(None, said)):
+        words = "; ".join(filter(None, said))
+        if words or isinstance(fault, Reviewed):  # its review may have settled what was in doubt
             columns["why"] = words
         note("healed", tries=tries, **columns)
 
