@@ -1,0 +1,64 @@
+"""Requests of a given size: as long as asked for, whole, and of the protocol."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from chaos.registry import SYSTEMS
+from chaos.systems.base import HasBulk
+
+SIZES = [(0, 2_000), (300_000, 640), (5, 5)]
+
+
+def bulk(system: str, port: str, request_bytes: int, answer_bytes: int) -> bytes:
+    made = SYSTEMS.get(system)
+    assert isinstance(made, HasBulk)
+    send = made.bulk(port, request_bytes, answer_bytes)
+    assert send is not None
+    assert len(send) >= request_bytes
+    return send
+
+
+@pytest.mark.parametrize(("ask", "answer"), SIZES)
+@pytest.mark.parametrize("port", ["db", "sentinel"])
+def test_redis(port: str, ask: int, answer: int) -> None:
+    rest, verbs = bulk("redis", port, ask, answer), []
+    while rest:
+        parts = []
+        head, rest = rest.split(b"\r\n", 1)
+        assert head == b"*2"
+        for _ in range(2):
+            size, rest = rest.split(b"\r\n", 1)
+            assert size[:1] == b"$"
+            length = int(size[1:])
+            parts.append(rest[:length])
+            assert rest[length : length + 2] == b"\r\n"
+            rest = rest[length + 2 :]
+        verbs.append((parts[0], len(parts[1])))
+    assert verbs == [x for x in ((b"EXISTS", ask), (b"PING", answer)) if x[1]]
+
+
+@pytest.mark.parametrize(("ask", "answer"), SIZES)
+def test_postgres(ask: int, answer: int) -> None:
+    send = bulk("postgres", "db", ask, answer)
+    (login,) = struct.unpack_from("!I", send)
+    assert send[login : login + 1] == b"Q"
+    assert struct.unpack_from("!I", send, login + 1)[0] == len(send) - login - 1
+    assert send[login + 5 :].startswith(f"SELECT repeat('x', {answer})".encode())
+    assert send.endswith(b"*/\0")
+
+
+@pytest.mark.parametrize(("ask", "answer"), SIZES)
+def test_etcd(ask: int, answer: int) -> None:
+    send = bulk("etcd", "db", ask, answer)
+    head, _, rest = send.partition(b"\r\n\r\n")
+    if ask:
+        length = int(head.rpartition(b"Content-Length: ")[2])
+        assert rest[length:].startswith(b"GET /metrics")
+    else:
+        assert head.startswith(b"GET /metrics")
+    etcd = SYSTEMS.get("etcd")
+    assert isinstance(etcd, HasBulk)
+    assert etcd.bulk("peer", ask, answer) is None
