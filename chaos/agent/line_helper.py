@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ class Helper:
 
     def ask(self, commands: Sequence[str]) -> list[dict[str, Any]]:
         """Each command's answer. RuntimeError when one is refused, once all are answered, or when
-        the helper does not answer."""
+        the helper does not answer; it is then killed."""
         answers: list[dict[str, Any]] = []
         for k in range(0, len(commands), CHUNK):
             some = commands[k : k + CHUNK]
@@ -47,6 +48,7 @@ class Helper:
                 self._in.write("".join(f"{command}\n" for command in some).encode())
                 answers += [json.loads(self._line()) for _ in some]
             except (OSError, ValueError) as error:
+                self._kill()
                 raise RuntimeError(f"the delay line does not answer: {error}") from None
         for command, answer in zip(commands, answers, strict=True):
             if not answer["ok"]:
@@ -59,6 +61,13 @@ class Helper:
         self._in.close()
         self._out.close()
         self._process.returncode = 0  # buried with the pod's orphans (see agent.py)
+
+    def _kill(self) -> None:
+        """One that hangs holds every packet; when it is dead the kernel lets them pass."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended by itself
 
     def _line(self) -> bytes:
         end = time.monotonic() + ANSWER_S

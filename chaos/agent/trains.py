@@ -35,6 +35,7 @@ class Trains:
         self._socket: socket.socket | None = None
         self._senders: dict[str, socket.socket] = {}  # own address → socket
         self._arrived: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        self._left: dict[int, int] = {}  # train → datagrams to be sent on each way
         self._count = 0
 
     def do_train_listen(self, request: Message) -> Message:
@@ -63,6 +64,10 @@ class Trains:
             self._continue(train, 0, time.monotonic_ns())
         return {}
 
+    def do_train_left(self, request: Message) -> Message:
+        """How many datagrams of `train` are still to be sent on each way: a busy pod is late."""
+        return {"left": self._left.get(request["train"], 0)}
+
     def do_train_arrivals(self, request: Message) -> Message:
         """What came of `train`, and is forgotten now: {way: [[number, sent_ns, arrived_ns], …]},
         in order of arrival; and how many datagrams so far had a wrong checksum."""
@@ -90,7 +95,10 @@ class Trains:
         for k in range(number, due):
             for sender, way, to in routes:
                 _send(sender, to, train, way, k)
-        if due < train.count:
+        self._left[train.id] = train.count - due
+        if due == train.count:
+            del self._left[train.id]
+        else:
             wait_s = max(0.001, (began_ns + due * train.every_ns - now) / 1e9)
             self._loop.after(wait_s, lambda: self._continue(train, due, began_ns))
 

@@ -20,6 +20,7 @@ from chaos.runtime.ways import Way
 
 SMALL_BYTES = 128  # a datagram of a train, headers included
 FULL_BYTES = 1428
+LATE_S_MAX = 3.0  # how much longer than it should a train may take to be sent
 
 Arrival = tuple[int, int, int]  # number, sent and arrived (monotonic ns)
 
@@ -139,7 +140,9 @@ class Measurement:
 
     def end(self, scene: Scene, after_s: float) -> dict[Way, Seen]:
         """What came, `after_s` after the last one was sent."""
-        time.sleep(max(0.0, self._ends_at + after_s - time.monotonic()))
+        time.sleep(max(0.0, self._ends_at - time.monotonic()))
+        self._wait_sent(scene)
+        time.sleep(after_s)
         receivers = {way.receiver for way in self._ways}
         asked = ("train_arrivals", {"train": self._number})
         answers: Mapping[str, Any] = ask_all(
@@ -154,6 +157,16 @@ class Measurement:
             )
             for k, way in enumerate(self._ways)
         }
+
+    def _wait_sent(self, scene: Scene) -> None:
+        """Until every sender has sent all, or is hopelessly late."""
+        senders = {way.sender for way in self._ways}
+        end = time.monotonic() + LATE_S_MAX
+        while senders and time.monotonic() < end:
+            asked = ("train_left", {"train": self._number})
+            answers = ask_all(scene.cluster.agents(), dict.fromkeys(senders, asked), 10.0)
+            senders = {sender for sender, answer in answers.items() if answer["left"]}
+            time.sleep(0.01 if senders else 0.0)
 
 
 def binomial_range(count: float, share: float, alpha: float) -> tuple[int, int]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from chaos.agent.link import ask_all
 from chaos.faults.trains import Measurement, Seen, Train
 from chaos.nemesis import Nemesis
 from chaos.runtime.cluster import RunningCluster
@@ -99,6 +98,17 @@ def counters(cluster: RunningCluster, place: str) -> dict[str, Any]:
     return cluster.agents()[place].ask("line_counters")
 
 
+def replaced(cluster: RunningCluster, place: str, before: dict[str, Any]) -> dict[str, Any]:
+    """The helper that has taken the place of another."""
+    end = time.monotonic() + 5.0
+    while time.monotonic() < end:
+        now: dict[str, Any] = counters(cluster, place)["helper"]
+        if now["pid"] not in (None, before["pid"]):
+            return now
+        time.sleep(0.05)
+    raise AssertionError(f"none after {before}, but {now}")
+
+
 def rules(cluster: RunningCluster, node: str) -> str:
     output: bytes = cluster.pods[node]._agent.exec_run(["nft", "list", "ruleset"])[1]
     return output.decode()
@@ -113,11 +123,18 @@ def test_the_topologys_links_hold_before_any_fault(cluster: RunningCluster) -> N
 
 
 def test_a_pod_without_delays_has_no_rule_and_no_helper(cluster: RunningCluster) -> None:
-    assert counters(cluster, "n2")["helper"]["pid"] is not None  # from n3
-    ask_all(cluster.agents(), {"n4": ("base", {"ways": []})})
-    assert counters(cluster, "n4")["helper"]["pid"] is None
-    assert "mangle" not in rules(cluster, "n4")
-    assert "mangle" in rules(cluster, "n1")
+    agent = cluster.agents()["n2"]
+    assert counters(cluster, "n2")["helper"]["pid"] is not None
+    assert "queue" in rules(cluster, "n2")
+    base = [
+        (way.from_address, way.to_address, 20_000, 500)
+        for way in cluster.ways(["n3", "clients@w1"], ["n2"])
+    ]
+    agent.ask("base", ways=[])
+    assert counters(cluster, "n2")["helper"]["pid"] is None
+    assert "mangle" not in rules(cluster, "n2")
+    agent.ask("base", ways=base)
+    assert counters(cluster, "n2")["helper"]["pid"] is not None
 
 
 FAULTS: Sequence[dict[str, Any]] = (
@@ -165,15 +182,14 @@ def test_every_fault_of_links_is_confirmed_and_healed(cluster: RunningCluster) -
     ]
     told = outcomes(start(cluster, entries))
     assert [t[1:3] for t in told] == [("confirmed", "confirmed")] * len(FAULTS), told
-    assert counters(cluster, "n4")["helper"]["pid"] is None
     assert all(q["stages"] == 1 for q in counters(cluster, "n1")["ways"])  # the base again
 
 
 def test_overlapping_delays_add_up_and_end_one_by_one(cluster: RunningCluster) -> None:
     both = {"fault": "delay", "from": ["n2"], "to": ["n1"]}
     told = outcomes(start(cluster, [
-        {"at": "0.3s", "for": "1500ms", "delay": "30ms", **both},
-        {"at": "1.0s", "for": "1500ms", "delay": "15ms", **both},
+        {"at": "0.3s", "for": "1500ms", "delay": "20ms", **both},
+        {"at": "1.0s", "for": "1500ms", "delay": "10ms", **both},
     ]))  # fmt: skip
     assert [t[1:3] for t in told] == [("confirmed", "confirmed")] * 2, told
 
@@ -190,12 +206,23 @@ def test_traffic_flows_when_the_helper_dies_and_is_delayed_again(cluster: Runnin
     )
     assert killed[0] == 0, killed
     seen = measurement.end(scene, 0.15)[ways[0]]
-    # The kernel drops what the dead helper held: at most what is sent in its delay.
-    assert seen.received > 300 - 60
-    assert seen.quantile_ms(0.9) == pytest.approx(20, abs=3)
-    after = counters(cluster, "n1")["helper"]
+    # The kernel drops what the dead helper held, and a killed process takes a while to be gone.
+    assert seen.received > 100
+    after = replaced(cluster, "n1", before)
+    assert measure(cluster, ways)[ways[0]].quantile_ms(0.2) == pytest.approx(20, abs=3)
     assert (after["ended"], after["given_up"]) == (before["ended"] + 1, "")
     assert after["pid"] not in (None, before["pid"])
+
+
+def test_a_helper_that_hangs_is_replaced(cluster: RunningCluster) -> None:
+    ways = cluster.ways(["n3"], ["n1"])
+    before = counters(cluster, "n1")["helper"]
+    stop = f"import os; os.kill({before['pid']}, 19)"
+    assert cluster.pods["n1"]._agent.exec_run(["python3", "-c", stop])[0] == 0
+    time.sleep(3.0)  # a second until the agent speaks to it, two in which it should answer
+    after = replaced(cluster, "n1", before)
+    assert measure(cluster, ways)[ways[0]].quantile_ms(0.2) == pytest.approx(20, abs=3)
+    assert (after["ended"], after["given_up"]) == (before["ended"] + 1, "")
 
 
 def test_tcp_keeps_working_under_everything_at_once(cluster: RunningCluster) -> None:
@@ -214,10 +241,10 @@ def test_tcp_keeps_working_under_everything_at_once(cluster: RunningCluster) -> 
         sent = cluster.pods["n1"]._agent.exec_run(["python3", "-c", SEND, address])[1]
         assert taken.result(20.0)[1] == sent
     assert sent.decode().split()[0] == "2000000", sent
-    counted = counters(cluster, "n4")["ways"][0]
+    counted = next(c for c in counters(cluster, "n4")["ways"] if c["from"] == pairs[0][0])
     assert min(counted[kind] for kind in ("dropped", "duplicated", "reordered", "corrupted")) > 0
     agents["n4"].ask("heal")
-    assert counters(cluster, "n4")["helper"]["pid"] is None
+    assert pairs[0][0] not in [c["from"] for c in counters(cluster, "n4")["ways"]]
 
 
 def test_faults_end_with_the_controller_and_the_topologys_links_stay(
