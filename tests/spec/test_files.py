@@ -31,6 +31,9 @@ Write = Callable[..., Path]
 SHIPPED_EXPERIMENTS = [
     "etcd-partition",
     "etcd-serializable-reads",
+    "every-fault",
+    "every-fault-etcd",
+    "every-fault-postgres",
     "postgres-failover-async",
     "postgres-failover-sync",
     "redis-split-brain",
