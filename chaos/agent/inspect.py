@@ -2,7 +2,8 @@
 
 Run inside the agent's container by whoever wants to know whether anything was left, without asking
 the agent: it may be wrong, hung, or speak to another controller. Prints one JSON object, kind →
-list; every list is empty when the pod is as it was. Standard library only.
+list, and `t_ns`, when it looked (monotonic); every list is empty when the pod is as it was.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,7 +26,7 @@ ESTABLISHED = "01"  # as /proc/net/tcp spells it
 
 def main() -> None:
     """Print everything; a kind that cannot be read says why in a list of its own."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, Any] = {"t_ns": time.monotonic_ns()}
     for kind, look in KINDS.items():
         try:
             found[kind] = look()

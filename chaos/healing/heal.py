@@ -242,7 +242,7 @@ def _released(remains: Remains, delayed: bool) -> dict[str, dict[str, list[str]]
     """What the pods still hold when they hold nothing or after RELEASED_S."""
     end = time.monotonic() + RELEASED_S
     while True:
-        held = remains.inspect()
+        held = {node: look.held for node, look in remains.look().items()}
         links = _links_changed(remains)
         if links:
             held.setdefault(CLIENTS, {})["links"] = links

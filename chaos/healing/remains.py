@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import docker
@@ -27,6 +28,15 @@ from chaos.runtime.pod import AGENT_HOME
 CLIENTS = "clients"  # where a node's name would stand: the pod of the clients
 INSPECT = ["python3", "-m", "chaos.agent.inspect"]
 _RUN_ID = re.compile(r"[0-9a-f]{4,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What was in force in a pod (chaos/agent/inspect.py), and when, on the monotonic clock of the
+    engine's host. Kinds that hold nothing are left out."""
+
+    t_ns: int = field(default_factory=time.monotonic_ns)
+    held: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +82,10 @@ class Remains:
                         found.setdefault(node, []).append(container.name)
         return found
 
-    def inspect(self) -> dict[str, dict[str, list[str]]]:
-        """What is in force in each pod (chaos/agent/inspect.py): {node: {kind: list}}; kinds that
-        hold nothing are left out. A pod that has ended holds nothing."""
+    def look(self) -> dict[str, Look]:
+        """A look into each pod, all at once. A pod that has ended holds nothing."""
         with ThreadPoolExecutor(len(self.agents) or 1) as pool:
-            found = pool.map(_inspect, self.agents.values())
+            found = pool.map(_look, self.agents.values())
             return dict(zip(self.agents, found, strict=True))
 
 
@@ -119,19 +128,21 @@ def _attached(run_id: str, clients: Any, databases: dict[str, list[Any]]) -> Att
         return None  # it is going away just now, or its label is not ours
 
 
-def _inspect(agent: Any) -> dict[str, list[str]]:
+def _look(agent: Any) -> Look:
     try:
         code, output = agent.exec_run(INSPECT, workdir=AGENT_HOME, demux=True)
     except NotFound:
-        return {}
+        return Look()
     except APIError as error:
         if error.status_code == 409:  # it does not run, and what it held has ended with it
-            return {}
-        return {"unknown": [f"the engine would not look: {error.explanation}"]}
+            return Look()
+        return Look(held={"unknown": [f"the engine would not look: {error.explanation}"]})
     text, complaint = (part.decode(errors="replace") if part else "" for part in output)
     try:
         found = json.loads(text)
-        return {str(kind): [str(x) for x in held] for kind, held in found.items() if held}
-    except (ValueError, AttributeError, TypeError):
+        t_ns = int(found.pop("t_ns"))
+        held = {str(kind): [str(x) for x in what] for kind, what in found.items() if what}
+    except (ValueError, AttributeError, TypeError, KeyError):
         last = (complaint or text).strip().splitlines()[-1:] or [f"exit code {code}"]
-        return {"unknown": [f"the pod could not be looked into: {last[0][:200]}"]}
+        return Look(held={"unknown": [f"the pod could not be looked into: {last[0][:200]}"]})
+    return Look(t_ns=t_ns, held=held)

@@ -80,7 +80,7 @@ def test_heal_by_another_process(
         assert refused.returncode == 2, refused.stderr
         assert "is still going on" in refused.stderr
         assert command.say("heal", "--out", str(out)).stdout == "no run has faults to heal\n"
-        _in_force(find(engine_client, run_id).inspect())
+        _in_force({n: look.held for n, look in find(engine_client, run_id).look().items()})
         # Both at once: this is the case in which nobody is left to do it.
         for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             if b"chaos.healing.watchdog" in Path(f"/proc/{child}/cmdline").read_bytes():
