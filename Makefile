@@ -19,7 +19,7 @@ demo: $(READY) engine  ## Run the main job on real databases and show it (SERVE=
 	@$(BIN)/aftershock compare redis-split-brain redis-split-brain-guarded
 	@if [ "$(SERVE)" != 0 ]; then $(BIN)/aftershock dashboard --port $(PORT); fi
 
-test: $(READY) engine chromium  ## Run every test: units, real databases, browser
+test: $(READY) engine chromium compiler  ## Run every test: units, real databases, browser
 	@$(BIN)/aftershock images build
 	@$(BIN)/pytest
 
@@ -60,9 +60,9 @@ clean:  ## Remove containers of ours, runs, caches and the virtual environment
 engine: $(READY)
 	@$(BIN)/python -m chaos.runtime.engine
 
-.PHONY: chromium
-chromium:
-	@sh .ci/setup chromium
+.PHONY: chromium compiler
+chromium compiler:
+	@sh .ci/setup $@
 
 $(READY): .ci/requirements.lock pyproject.toml .ci/setup
 	@sh .ci/setup venv

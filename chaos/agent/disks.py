@@ -77,6 +77,8 @@ class Disks:
         self._places: list[dict[str, Any]] = []
         self._devices: list[int] = []  # kept open, so that the kernel does not free them
         self._fills: dict[str, list[Fill]] = {}  # by fault
+        self._held: dict[str, contextlib.ExitStack] = {}  # by fault: what closes its open places
+        self._held_places: dict[str, list[Place]] = {}
         self._token = secrets.token_bytes(32)
 
     def do_disks(self, request: dict[str, Any]) -> None:
@@ -105,22 +107,28 @@ class Disks:
         """Give the space of `fault` back; how many disks it still filled."""
         return {"ended": self._drop_fills(request["fault"])}
 
+    def do_hold(self, request: dict[str, Any]) -> None:
+        """Keep the data directories open for `fault`, until `held_state` or the end of it: a
+        database may end at once of what is done to its disk, and nobody else has it mounted."""
+        self._let_go(request["fault"])
+        stack = contextlib.ExitStack()
+        self._held_places[request["fault"]] = stack.enter_context(self.places())
+        self._held[request["fault"]] = stack
+
+    def do_held_state(self, request: dict[str, Any]) -> dict[str, Any]:
+        """As `disk_state`, of what `hold` has kept open for `fault`; lets go of it."""
+        try:
+            return {"disks": states(self._held_places.get(request["fault"], []), TRY_BYTES)}
+        finally:
+            self._let_go(request["fault"])
+
     def do_disk_state(self, request: dict[str, Any]) -> dict[str, Any]:
         """What each disk takes now: {"disks": {place's name: {free_bytes, write}}}.
 
         `write`: "" when `more_bytes` could be written and synced, else the error, such as ENOSPC.
         """
-        more = request.get("more_bytes", TRY_BYTES)
         with self.places() as places:
-            return {
-                "disks": {
-                    place.name: {
-                        "free_bytes": free_bytes(place.handle),
-                        "write": try_write(place.handle, more),
-                    }
-                    for place in places
-                }
-            }
+            return {"disks": states(places, request.get("more_bytes", TRY_BYTES))}
 
     def do_mounted(self, request: dict[str, Any]) -> dict[str, Any]:
         """Which of the node's filesystems are mounted, anywhere on this host."""
@@ -159,6 +167,7 @@ class Disks:
             killed = len(Processes.kill())
             for place in places:
                 refused[place.name] = try_write(place.handle)
+        self._let_go()
         return {"refused": refused, "killed": killed, "fills_ended": self._drop_fills()}
 
     def do_witnessed(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -186,6 +195,7 @@ class Disks:
 
     def do_unmount(self, request: dict[str, Any]) -> dict[str, Any]:
         """Kill the processes and let go, so that the engine unmounts the disks."""
+        self._let_go()
         return {"killed": len(Processes.kill()), "fills_ended": self._drop_fills()}
 
     def tick(self) -> None:
@@ -195,6 +205,7 @@ class Disks:
 
     def heal(self) -> None:
         """Give all space back."""
+        self._let_go()
         self._drop_fills()
 
     def able(self) -> dict[str, Any]:
@@ -214,6 +225,12 @@ class Disks:
                 found.append(place)
             yield found
 
+    def _let_go(self, fault: str | None = None) -> None:
+        for name in list(self._held) if fault is None else [fault]:
+            self._held_places.pop(name, None)
+            if stack := self._held.pop(name, None):
+                stack.close()
+
     def _each_fill(self) -> list[Fill]:
         return [fill for fills in self._fills.values() for fill in fills]
 
@@ -224,6 +241,17 @@ class Disks:
         for fill in fills:
             os.close(fill.handle)
         return len(fills)
+
+
+def states(places: list[Place], more_bytes: int) -> dict[str, dict[str, Any]]:
+    """Of each place: bytes free, and what comes of writing `more_bytes` ("" when it was taken)."""
+    return {
+        place.name: {
+            "free_bytes": free_bytes(place.handle),
+            "write": try_write(place.handle, more_bytes),
+        }
+        for place in places
+    }
 
 
 def find_places(known: list[dict[str, Any]]) -> Iterator[Place]:

@@ -260,6 +260,7 @@ class DiskReadOnly(OnDisks):
         self.claim(scene, HINDERED)
         if self._helper is not None:
             with self._helper:
+                self.ask(scene, "hold", fault=self.id)
                 answer = self._helper.ask("fail", filesystems=self._folders)
             self.effect_ns = answer["t_ns"]
 
@@ -268,8 +269,11 @@ class DiskReadOnly(OnDisks):
         return [{"do": "restart", "node": node} for node in self.nodes]
 
     def probe(self, scene: Scene) -> Probe:
-        """A write is refused because the filesystem is read-only."""
-        seen = self.disks(scene)
+        """A write is refused because the filesystem is read-only, also where the database could
+        not live with that and has ended."""
+        asked = ("held_state", {"fault": self.id})
+        answers = ask_all(scene.cluster.agents(), dict.fromkeys(self.nodes, asked), 10.0)
+        seen = {node: answer["disks"] for node, answer in answers.items()}
         wrong = [f"{n}: {d}" for n in seen for d, s in seen[n].items() if s["write"] not in DEAD]
         idle = [n for n in self.nodes if not seen[n]]
         outcome, why = CONFIRMED, ""

@@ -52,9 +52,9 @@ class Command:
         )
 
     @staticmethod
-    def finish(process: subprocess.Popen[str]) -> Ran:
+    def finish(process: subprocess.Popen[str], within_s: float = 240) -> Ran:
         """Wait for it; what it said and what it left."""
-        stdout, stderr = process.communicate(timeout=240)
+        stdout, stderr = process.communicate(timeout=within_s)
         assert stdout.strip(), f"exit code {process.returncode}\n{stderr}"
         results = json.loads(stdout)
         path = Path(results["path"])
