@@ -156,7 +156,7 @@ def _losses(bare: Bare, ways: Sequence[Way]) -> list[Row]:
     rows = []
     scene: Any = bare  # a measurement needs its cluster only
     for share in LOSSES:
-        bare.stage(ways, {"loss": share, "seed": 1})
+        bare.stage(ways, {"loss": share, "seed": round(100 * share)})
         lost = 0
         for _ in range(2):
             measurement = Measurement(ways, Train(count=PACKETS // 2, every_us=200))
