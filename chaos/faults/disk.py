@@ -115,13 +115,8 @@ class PowerLoss(OnDisks):
         alive = [n for n in self.nodes if states[n].strip("ZX") or reactions[n].kind == "answered"]
         writable = [n for n in self.nodes if not all(refused[n].values())]
         idle = [n for n in self.nodes if not refused[n]]
-        outcome, why = CONFIRMED, ""
-        if alive or writable:
-            outcome = MISMATCH
-            why = f"still there, or still written to: {', '.join(sorted({*alive, *writable}))}"
-        elif idle:
-            outcome = INCONCLUSIVE
-            why = self.already_down() or f"no database ran on {', '.join(idle)}"
+        wrong = sorted({*alive, *writable})
+        outcome, why = self.judged("still there, or still written to", wrong, idle)
         return Probe(
             outcome=outcome,
             requested={"write": "EIO", "processes": 0},
@@ -194,12 +189,7 @@ class DiskFull(OnDisks):
             if s["write"] != "ENOSPC" or s["free_bytes"] > leave + SLACK_BYTES
         ]
         idle = [n for n in self.nodes if not seen[n]]
-        outcome, why = CONFIRMED, ""
-        if wrong:
-            outcome, why = MISMATCH, f"not full: {', '.join(wrong)}"
-        elif idle:
-            outcome = INCONCLUSIVE
-            why = self.already_down() or f"no database ran on {', '.join(idle)}"
+        outcome, why = self.judged("not full", wrong, idle)
         return Probe(
             outcome=outcome,
             requested={"free_bytes": leave, "write": "ENOSPC"},
@@ -276,12 +266,7 @@ class DiskReadOnly(OnDisks):
         seen = {node: answer["disks"] for node, answer in answers.items()}
         wrong = [f"{n}: {d}" for n in seen for d, s in seen[n].items() if s["write"] not in DEAD]
         idle = [n for n in self.nodes if not seen[n]]
-        outcome, why = CONFIRMED, ""
-        if wrong:
-            outcome, why = MISMATCH, f"still written to: {', '.join(wrong)}"
-        elif idle:
-            outcome = INCONCLUSIVE
-            why = self.already_down() or f"no database ran on {', '.join(idle)}"
+        outcome, why = self.judged("still written to", wrong, idle)
         return Probe(
             outcome=outcome,
             requested={"write": "EROFS"},

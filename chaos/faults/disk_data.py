@@ -161,12 +161,7 @@ class Wipe(OnNodes):
             or reactions[n].kind == "answered"
         ]
         idle = [n for n in self.nodes if not self._wiped[n]]
-        outcome, why = CONFIRMED, ""
-        if left:
-            outcome, why = MISMATCH, f"something is left on {', '.join(left)}"
-        elif idle:
-            outcome = INCONCLUSIVE
-            why = self.already_down() or f"no database ran on {', '.join(idle)}"
+        outcome, why = self.judged("something is left", left, idle)
         return Probe(
             outcome=outcome,
             requested={"files": 0, "processes": 0},

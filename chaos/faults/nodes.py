@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -66,6 +67,15 @@ class OnNodes:
         """Which nodes did not answer before, and because of which faults; "" if all did."""
         said = [f"{node} ({', '.join(by)})" for node, by in sorted(self.before.items())]
         return f"already down because of another fault: {', '.join(said)}" if said else ""
+
+    def judged(self, what: str, wrong: Sequence[str], idle: Sequence[str]) -> tuple[str, str]:
+        """Outcome and reason: `wrong` shows no effect, `idle` are nodes that could show none."""
+        if wrong:
+            return MISMATCH, f"{what}: {', '.join(wrong)}"
+        if idle:
+            said = self.already_down() or f"no database ran on {', '.join(idle)}"
+            return INCONCLUSIVE, said
+        return CONFIRMED, ""
 
     def claim(self, scene: Scene, kind: str) -> None:
         """Say what this fault does to its nodes (SILENT, HINDERED), for the probes of others."""

@@ -14,12 +14,9 @@ from typing import Any
 from chaos.agent.shifts import as_block
 from chaos.agent.threads import Threads
 from chaos.agent.vdso import Target, Vdso
-from chaos.nemesis import Nemesis
 from chaos.runtime.cluster import RunningCluster
-from chaos.spec.experiment import Experiment
 from tests.agent.clock_children import Teller
-from tests.bench.bench_faults import MemoryJournal
-from tests.bench.support import Row, quantile, row, running, say
+from tests.bench.support import Row, inject, quantile, row, running, say
 
 STEPS = 30
 PERIOD_S = 1.3
@@ -56,24 +53,9 @@ def _steps() -> list[dict[str, Any]]:
 
 def _inject(cluster: RunningCluster, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Run a schedule; what became of each entry."""
-    experiment = Experiment.model_validate({
-        "name": "bench", "topology": "any", "workload": {"name": "set"}, "duration": "1h",
-        "schedule": entries,
-    })  # fmt: skip
-    journal = MemoryJournal()
-    nemesis = Nemesis(
-        entries=experiment.schedule,
-        cluster=cluster,
-        journal=journal,
-        seed=1,
-        roles=dict,
-        client_zones=[],
-        steps={},
-    )
-    nemesis.plan()
-    nemesis.start(time.monotonic_ns())
+    nemesis, journal = inject(cluster, entries)
     try:
-        time.sleep(max(e.at_ns + e.for_ns for e in experiment.schedule) / 1e9 + 1)
+        time.sleep(max(f["heal_scheduled_ns"] for f in journal.faults.values()) / 1e9 + 1)
     finally:
         nemesis.heal()
     return list(journal.faults.values())

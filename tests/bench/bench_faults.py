@@ -11,15 +11,12 @@ journal is kept in memory instead of in a run directory. Every time is what the 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from chaos.nemesis import Nemesis
 from chaos.runtime.cluster import RunningCluster
-from chaos.spec.experiment import Experiment
-from tests.bench.support import Row, quantile, row, running, say
+from tests.bench.support import Row, inject, quantile, row, running, say
 
 INJECTIONS = 20
 LASTS_S = 0.7  # longer than the probe of its effect, shorter than Sentinel's two seconds
@@ -31,21 +28,6 @@ TARGETS: Mapping[str, Mapping[str, str]] = {
     "kill": {"target": "n3"},
 }
 FAST_MS = "< 10"
-
-
-class MemoryJournal:
-    """The journal's events, folded into one mapping a fault."""
-
-    def __init__(self) -> None:
-        self.faults: dict[str, dict[str, Any]] = {}
-        self._lock = threading.Lock()
-
-    def append(self, event: Mapping[str, Any]) -> None:
-        """Keep `event`; the time of each kind of event as `<event>_at_ns`."""
-        columns = {key: value for key, value in event.items() if value is not None}
-        with self._lock:
-            kept = self.faults.setdefault(event["id"], {})
-            kept.update(columns, **{f"{event['event']}_at_ns": event["t_ns"]})
 
 
 def run() -> list[Row]:
@@ -60,27 +42,11 @@ def run() -> list[Row]:
 def _inject(fault: str, cluster: RunningCluster) -> list[dict[str, Any]]:
     """Run a schedule of nothing but this fault; what became of each injection."""
     period_s = PERIODS_S[fault]
-    experiment = Experiment.model_validate({
-        "name": "bench", "topology": "redis-sentinel", "workload": {"name": "set"},
-        "duration": f"{INJECTIONS * period_s + 5:g}s",
-        "schedule": [
-            {"at": f"{round(1000 * (FIRST_S + k * period_s))}ms", "for": f"{LASTS_S:g}s",
-             "fault": fault, **TARGETS[fault]}
-            for k in range(INJECTIONS)
-        ],
-    })  # fmt: skip
-    journal = MemoryJournal()
-    nemesis = Nemesis(
-        entries=experiment.schedule,
-        cluster=cluster,
-        journal=journal,
-        seed=1,
-        roles=dict,
-        client_zones=[],
-        steps={},
-    )
-    nemesis.plan()
-    nemesis.start(time.monotonic_ns())
+    nemesis, journal = inject(cluster, [
+        {"at": f"{round(1000 * (FIRST_S + k * period_s))}ms", "for": f"{LASTS_S:g}s",
+         "fault": fault, **TARGETS[fault]}
+        for k in range(INJECTIONS)
+    ])  # fmt: skip
     try:
         time.sleep(INJECTIONS * period_s + 0.5)
     finally:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from chaos.nemesis import Nemesis
 from chaos.registry import SYSTEMS
 from chaos.runner import images_for
 from chaos.runtime import engine
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.runtime.docker import owner
+from chaos.spec.experiment import Experiment
 from chaos.spec.files import load_topology
 from chaos.spec.topology import Topology
 from chaos.systems.base import System
@@ -41,6 +45,44 @@ def say(text: str) -> None:
 def connect() -> Any:
     """The engine's client; EngineError where none answers."""
     return engine.client(engine.require())
+
+
+class MemoryJournal:
+    """The journal's events, folded into one mapping a fault."""
+
+    def __init__(self) -> None:
+        self.faults: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Keep `event`; the time of each kind of event as `<event>_at_ns`."""
+        columns = {key: value for key, value in event.items() if value is not None}
+        with self._lock:
+            kept = self.faults.setdefault(event["id"], {})
+            kept.update(columns, **{f"{event['event']}_at_ns": event["t_ns"]})
+
+
+def inject(
+    cluster: RunningCluster, entries: Sequence[Mapping[str, Any]], zones: Sequence[str] = ()
+) -> tuple[Nemesis, MemoryJournal]:
+    """Let these entries of a schedule run, from now on; call `heal` of the first at the end."""
+    experiment = Experiment.model_validate({
+        "name": "bench", "topology": "any", "workload": {"name": "set"}, "duration": "1h",
+        "schedule": [dict(entry) for entry in entries],
+    })  # fmt: skip
+    journal = MemoryJournal()
+    nemesis = Nemesis(
+        entries=experiment.schedule,
+        cluster=cluster,
+        journal=journal,
+        seed=1,
+        roles=dict,
+        client_zones=zones,
+        steps={},
+    )
+    nemesis.plan()
+    nemesis.start(time.monotonic_ns())
+    return nemesis, journal
 
 
 @contextlib.contextmanager

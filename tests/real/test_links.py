@@ -12,12 +12,9 @@ from typing import Any
 import pytest
 
 from chaos.faults.trains import Measurement, Seen, Train
-from chaos.nemesis import Nemesis
 from chaos.runtime.cluster import RunningCluster
 from chaos.runtime.ways import Way
-from chaos.spec.experiment import Experiment
-from tests.bench.bench_faults import MemoryJournal
-from tests.bench.support import running
+from tests.bench.support import MemoryJournal, inject, running
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
@@ -152,17 +149,9 @@ FAULTS: Sequence[dict[str, Any]] = (
 
 def start(cluster: RunningCluster, entries: Sequence[dict[str, Any]]) -> MemoryJournal:
     """Run these faults to the end."""
-    experiment = Experiment.model_validate({
-        "name": "try", "topology": "far", "workload": {"name": "set"}, "duration": "60s",
-        "schedule": entries,
-    })  # fmt: skip
-    journal = MemoryJournal()
-    nemesis = Nemesis(entries=experiment.schedule, cluster=cluster, journal=journal, seed=1,
-                      roles=dict, client_zones=["e1", "w1"], steps={})  # fmt: skip
-    nemesis.plan()
     began = time.monotonic()
-    nemesis.start(time.monotonic_ns())
-    end_ns = max(e.at_ns + e.for_ns for e in experiment.schedule)
+    nemesis, journal = inject(cluster, entries, ["e1", "w1"])
+    end_ns = max(fault["heal_scheduled_ns"] for fault in journal.faults.values())
     time.sleep(max(0.0, began + end_ns / 1e9 + 0.3 - time.monotonic()))
     nemesis.heal()
     return journal

@@ -12,9 +12,7 @@ import pytest
 
 from chaos.nemesis import Nemesis
 from chaos.runtime.cluster import RunningCluster
-from chaos.spec.experiment import Experiment
-from tests.bench.bench_faults import MemoryJournal
-from tests.bench.support import running
+from tests.bench.support import MemoryJournal, inject, running
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
@@ -58,23 +56,7 @@ def cluster(engine_client: object, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def start(cluster: RunningCluster, *entries: dict[str, Any]) -> tuple[Nemesis, MemoryJournal]:
     """Let these partitions run, at once."""
-    experiment = Experiment.model_validate({
-        "name": "try", "topology": "five", "workload": {"name": "set"}, "duration": "60s",
-        "schedule": [{"fault": "partition", **entry} for entry in entries],
-    })  # fmt: skip
-    journal = MemoryJournal()
-    nemesis = Nemesis(
-        entries=experiment.schedule,
-        cluster=cluster,
-        journal=journal,
-        seed=1,
-        roles=dict,
-        client_zones=["a", "b", "c"],
-        steps={},
-    )
-    nemesis.plan()
-    nemesis.start(time.monotonic_ns())
-    return nemesis, journal
+    return inject(cluster, [{"fault": "partition", **entry} for entry in entries], ["a", "b", "c"])
 
 
 def test_every_form_is_confirmed_and_healed(cluster: RunningCluster) -> None:
