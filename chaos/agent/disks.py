@@ -162,13 +162,18 @@ class Disks:
             for place in places:
                 with named_errors(), hidden(place.handle) as folder:
                     write(folder, f"{fault}.lost", self._token, sync=False)
+            # A machine without power answers nobody. Between the two below, an fsync that fails may
+            # return as if it had not (ext4 keeps such an error to itself while it shuts down), and
+            # the database would acknowledge what is lost.
+            halted = Processes.halt()
             for place in places:
                 fcntl.ioctl(place.handle, SHUTDOWN, struct.pack("I", NOLOGFLUSH))
             killed = len(Processes.kill())
             for place in places:
                 refused[place.name] = try_write(place.handle)
         self._let_go()
-        return {"refused": refused, "killed": killed, "fills_ended": self._drop_fills()}
+        ended = self._drop_fills()
+        return {"refused": refused, "killed": killed, "fills_ended": ended, "halted": halted}
 
     def do_witnessed(self, request: dict[str, Any]) -> dict[str, Any]:
         """What became of the witnesses: {"witnessed": {place's name: {synced, unsynced}}}.

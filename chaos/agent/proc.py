@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,6 +46,18 @@ def each() -> Iterator[Process]:
     for entry in os.listdir("/proc"):
         if entry.isdigit() and entry != "1" and (process := look(int(entry))):
             yield process
+
+
+def thread_states(pid: int) -> str:
+    """The kernel's letter for each thread of a process; "" when it is gone."""
+    states = ""
+    for path in glob.iglob(f"/proc/{pid}/task/*/stat"):
+        try:
+            with open(path, "rb") as file:
+                states += file.read().rpartition(b")")[2].split()[0].decode()
+        except OSError:
+            continue  # it ended meanwhile
+    return states
 
 
 def look(pid: int) -> Process | None:

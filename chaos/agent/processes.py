@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from chaos.agent.cgroups import frozen
-from chaos.agent.proc import Process, called, each, look, send
+from chaos.agent.proc import Process, called, each, look, send, thread_states
 
 # The program of a container runtime that will become the container's: stopped as it is, it would
 # hold up the engine, which waits for it.
@@ -95,6 +95,23 @@ class Processes:
             time.sleep(0.0005)
             chosen = [p for p in each() if name is None or (p.pid, p.started) in killed]
         raise RuntimeError(f"{len(alive)} processes outlived SIGKILL for 5 s")
+
+    @staticmethod
+    def halt(within_s: float = 0.05) -> bool:
+        """SIGSTOP them all, who will be killed next; whether no thread runs any more.
+
+        A thread in the middle of a system call (D) stops before it returns to its program.
+        """
+        end = time.monotonic() + within_s
+        while True:
+            for process in each():
+                if process.state not in "TtZX":
+                    send(process.pid, signal.SIGSTOP)
+            if not any(set(thread_states(process.pid)) - set("TtDZX") for process in each()):
+                return True
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.0002)
 
     def stop(self, fault: str, name: str | None = None) -> int:
         """SIGSTOP them until every one is stopped; how many. Later ones are stopped when born."""

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chaos.agent import processes as processes_module
-from chaos.agent.proc import each, look
+from chaos.agent.proc import each, look, thread_states
 from chaos.agent.processes import Processes
 from tests.agent.children import Pod
 
@@ -69,6 +69,17 @@ def test_a_name_is_the_kernels_or_the_programs(pod: Pod) -> None:
     assert alpha.is_called(alpha.name)
     assert not alpha.is_called("beta")
     assert not alpha.is_called("")
+
+
+def test_halted_processes_run_no_thread(pod: Pod) -> None:
+    processes = Processes(Timers())
+    try:
+        assert processes.halt()
+        assert {thread_states(p.pid) for p in pod.each()} == {"T"}
+        assert processes.halt(), "again, and nothing has changed"
+    finally:
+        processes.heal()
+    assert settled(lambda: next(pod.each()).state, False)
 
 
 @settings(max_examples=60, deadline=None,
