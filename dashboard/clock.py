@@ -19,6 +19,7 @@ PANELS = {  # title above the panel, relative height
     "anomalies": ("Operations that an anomaly names", 0.6),
 }
 DASHES = {"solid": "━", "dash": "╍", "dot": "┅"}
+FAULT_ROWS_MAX = 6  # more faults than this take turns at the rows, and are named more briefly
 PIXELS = 118  # of a panel of height 1
 
 
@@ -28,7 +29,7 @@ def figure(data: Series, window: tuple[float, float] | None) -> go.Figure:
     nodes = list(dict.fromkeys(data.lanes["node"]))
     names = list(dict.fromkeys(data.anomalies["name"]))
     heights = {name: share for name, (_, share) in PANELS.items()}
-    heights["faults"] = 0.32 * min(fault_rows, 6) + 0.12
+    heights["faults"] = 0.32 * min(fault_rows, FAULT_ROWS_MAX) + 0.12
     heights["roles"] = 0.28 * max(len(nodes), 1) + 0.1
     heights["anomalies"] = 0.28 * max(len(names), 1) + 0.15
     chart = make_subplots(
@@ -100,6 +101,7 @@ def _faults(chart: go.Figure, faults: pd.DataFrame) -> None:
     if faults.empty:
         _nothing(chart, "faults", "no fault was injected")
         return
+    brief = len(faults) > FAULT_ROWS_MAX
     for i, fault in enumerate(faults.to_dict("records")):
         colour = theme.FAULTS[i % len(theme.FAULTS)]
         name = f"{theme.label(fault['id'])} {theme.label(fault['fault'])}"
@@ -127,8 +129,10 @@ def _faults(chart: go.Figure, faults: pd.DataFrame) -> None:
             )
         chart.add_trace(
             go.Bar(
-                base=[fault['start']], x=[max(fault['end'] - fault['start'], 0.02)], y=[str(i)],
-                orientation="h", text=f"{name}{doubt} → {targets}", textposition="auto",
+                base=[fault['start']], x=[max(fault['end'] - fault['start'], 0.02)],
+                y=[str(i % FAULT_ROWS_MAX)],
+                orientation="h", text=f"{name}{doubt}" + ("" if brief else f" → {targets}"),
+                textposition="outside" if brief else "auto",
                 insidetextanchor="start", textangle=0, marker={"color": colour}, width=0.8,
                 hovertemplate=told, showlegend=False, unselected={"marker": {"opacity": 1}},
                 constraintext="none", cliponaxis=False,
