@@ -47,8 +47,9 @@ from chaos.systems.base import (
     System,
 )
 
-# Claims on a node: it does not answer; it may not answer; the engine froze it.
-SILENT, HINDERED, FROZEN = "silent", "hindered", "frozen"
+# Claims on a node: its database is kept down; it does not answer; it may not answer; the engine
+# froze it.
+DOWN, SILENT, HINDERED, FROZEN = "down", "silent", "hindered", "frozen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,6 @@ class RunningCluster:
         self.hello: dict[str, dict[str, Any]] = {}
         self.disks: dict[str, dict[str, Disk]] = {}  # node → container's name → its disk
         self._empty: set[str] = set()  # nodes whose data is gone
-        self._kept_down: dict[str, set[str]] = {}  # node → faults that want it down
         self.claims = Claims()
 
     def up(self, say: Callable[[str], None] = lambda _: None) -> None:
@@ -273,13 +273,13 @@ class RunningCluster:
     def start(self, node: str) -> None:
         """Start the node's database containers again, unless a fault keeps the node down."""
         with self.claims.changing(("start", node)):
-            if not self._kept_down.get(node):
+            if not self.claims.of((DOWN, node)):
                 self._start_pod_again(node)
 
     def keep_down(self, node: str, fault: str) -> None:
         """From now on nobody starts the node's database but `release` of the last such fault."""
         with self.claims.changing(("start", node)):
-            self._kept_down.setdefault(node, set()).add(fault)
+            self.claims.put((DOWN, node), fault)
 
     def release(self, node: str, fault: str) -> set[str]:
         """End `keep_down`, and start the database once the engine has seen that it ended.
@@ -287,15 +287,14 @@ class RunningCluster:
         Returns the other faults that still keep the node down; it is not started then.
         """
         with self.claims.changing(("start", node)):
-            others = self._kept_down.get(node, set())
-            others.discard(fault)
+            others = set(self.claims.drop((DOWN, node), fault))
             if not others:
                 pod = self.pods[node]
                 seen = pod.link.ask("processes", 10.0)["processes"]
                 if all(state in "ZX" for _, _, state in seen):
                     pod.wait_stopped()
                 self._start_pod_again(node)
-            return set(others)
+            return others
 
     def emptied(self, node: str) -> None:
         """The node's data is gone: when it is started next, it is started as a new one."""
@@ -315,11 +314,11 @@ class RunningCluster:
 
     def restart(self, node: str) -> set[str]:
         """Restart the node's databases in order, unless a fault keeps it down; which faults do."""
-        if others := set(self._kept_down.get(node, ())):
+        if others := set(self.claims.of((DOWN, node))):
             return others
         self.pods[node].restart()
         with self.claims.changing(("start", node)):
-            others = set(self._kept_down.get(node, ()))
+            others = set(self.claims.of((DOWN, node)))
             if others:  # killed while it restarted: that fault has the last word
                 self.pods[node].link.ask("kill", 10.0)
         return others
@@ -327,7 +326,7 @@ class RunningCluster:
     def start_ended(self, node: str) -> bool:
         """Start those of the node's containers that have ended; False: a fault keeps it down."""
         with self.claims.changing(("start", node)):
-            if self._kept_down.get(node):
+            if self.claims.of((DOWN, node)):
                 return False
             self._as_new(node)
             if self.pods[node].start_ended():
@@ -341,8 +340,8 @@ class RunningCluster:
 
     def silenced_by(self, node: str, but: str = "") -> list[str]:
         """The faults, other than `but`, that now keep the node from answering."""
-        down = set(self._kept_down.get(node, ())) - {but}
-        return sorted({*down, *self.claims.of((SILENT, node), but)})
+        claims = self.claims.of
+        return sorted({*claims((DOWN, node), but), *claims((SILENT, node), but)})
 
     def hindered_by(self, node: str, but: str = "") -> list[str]:
         """The same, and those that may keep it from answering."""

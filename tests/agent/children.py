@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chaos.agent import proc
@@ -70,3 +70,18 @@ class Pod:
             process.wait()
             if process.stdout:
                 process.stdout.close()
+
+
+class Timers:
+    """Timers that ring when told to, as the agent's loop would ring them."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def after(self, seconds: float, function: Callable[[], None]) -> None:
+        self.waiting.append(function)
+
+    def ring(self) -> None:
+        now, self.waiting = self.waiting, []
+        for function in now:
+            function()

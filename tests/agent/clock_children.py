@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 # Answers a line of JSON for each line: {"python", "gettimeofday", "time", "coarse", "tai",
@@ -113,18 +112,3 @@ class Teller:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 pipe.close()
-
-
-class Timers:
-    """Timers that ring when told to, as the agent's loop would ring them."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Callable[[], None]] = []
-
-    def after(self, seconds: float, function: Callable[[], None]) -> None:
-        self.waiting.append(function)
-
-    def ring(self) -> None:
-        now, self.waiting = self.waiting, []
-        for function in now:
-            function()

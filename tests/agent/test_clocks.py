@@ -14,7 +14,8 @@ from chaos.agent.clocks import Clocks
 from chaos.agent.shifts import SECOND_NS, Shift, drift_rate
 from chaos.agent.threads import Threads
 from chaos.agent.vdso import Target, Unsupported, Vdso
-from tests.agent.clock_children import Teller, Timers
+from tests.agent.children import Timers
+from tests.agent.clock_children import Teller
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the stub is for x86-64")
 

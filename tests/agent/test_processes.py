@@ -15,25 +15,10 @@ from hypothesis import strategies as st
 from chaos.agent import processes as processes_module
 from chaos.agent.proc import each, look, thread_states
 from chaos.agent.processes import Processes
-from tests.agent.children import Pod
+from tests.agent.children import Pod, Timers
 
 NAMES = ("alpha", "beta", "alpha")
 FAULTS = ("f1", "f2", "f3")
-
-
-class Timers:
-    """Timers that ring when told to."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Callable[[], None]] = []
-
-    def after(self, seconds: float, function: Callable[[], None]) -> None:
-        self.waiting.append(function)
-
-    def ring(self) -> None:
-        now, self.waiting = self.waiting, []
-        for function in now:
-            function()
 
 
 @pytest.fixture(scope="module")

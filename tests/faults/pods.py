@@ -145,7 +145,6 @@ def cluster(names: str = "n1", least_bytes: int = 0) -> Any:
     ]
     made.pods = {node.name: Pod(least_bytes) for node in made.nodes}
     made.clients = SimpleNamespace(link=None)
-    made._kept_down = {}
     made._empty = set()
     made.claims = Claims()
     return made
