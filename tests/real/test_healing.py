@@ -6,8 +6,7 @@ import json
 import os
 import secrets
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from chaos.healing.remains import find
 from chaos.record.journal import Journal, open_faults
 from chaos.record.reader import open_run
 from chaos.runtime import docker as engine_api
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 EXPERIMENT = """\
@@ -32,15 +32,6 @@ schedule:
   - {at: 300ms, for: 50s, fault: clock-step, target: n1, by: 1h}
   - {at: 300ms, for: 50s, fault: delay, from: [n2], to: [n1], delay: 20ms}
 """
-
-
-def wait_until(what: str, done: Callable[[], Any], deadline_s: float = 60.0) -> Any:
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        if found := done():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{what} did not happen within {deadline_s} s")
 
 
 def events(run: Path) -> list[dict[str, Any]]:

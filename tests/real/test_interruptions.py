@@ -18,6 +18,7 @@ import pytest
 from chaos.record.reader import open_run
 from chaos.runtime import docker as engine_api
 from chaos.runtime.attached import attach
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 LEASE_S = 3.0
@@ -37,15 +38,6 @@ def experiment(tmp_path: Path) -> str:
     path = tmp_path / "interrupted.yaml"
     path.write_text(EXPERIMENT)
     return str(path)
-
-
-def wait_until(what: str, done: Callable[[], Any], deadline_s: float = 60.0) -> Any:
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        if found := done():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what} did not happen within {deadline_s} s")
 
 
 def the_run(out: Path) -> Path | None:

@@ -14,7 +14,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ import pytest
 from chaos.healing.remains import CLIENTS, find
 from chaos.record.journal import open_faults, read_journal
 from chaos.runtime import docker as engine_api
+from tests.waiting import wait_until
 
 TIMES = int(os.environ.get("AFTERSHOCK_TORTURE", "10"))
 SEED = int(os.environ.get("AFTERSHOCK_TORTURE_SEED", "1"))
@@ -74,15 +74,6 @@ def draws(schedules: Any, count: int) -> list[Draw]:
         )
         drawn.append(Draw(number, tuple(pair), entries, rng.uniform(0, LATE_S_MAX)))
     return drawn
-
-
-def wait_until(what: str, done: Callable[[], Any], deadline_s: float) -> Any:
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        if found := done():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{what} did not happen within {deadline_s} s")
 
 
 def begun(run: Path) -> bool:
