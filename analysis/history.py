@@ -5,8 +5,10 @@ A row's position is the operation's index in every witness, exactly as in `histo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,8 @@ Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
 OK, FAIL, INFO = 0, 1, 2  # codes in `History.type`; an "open" operation is an INFO
+UNREAD = "unread"  # error code of an ok read whose value was not recorded: it tells nothing
+MISMATCH = "cas-mismatch"  # error code of a failed cas that found another value than it expected
 _TYPES = {"ok": OK, "fail": FAIL, "info": INFO, "open": INFO}
 
 
@@ -67,13 +71,29 @@ class History:
     key: Words
     value: Integers
     expected: Integers
-    type: npt.NDArray[np.int8]  # OK | FAIL | INFO
+    type: npt.NDArray[np.int8]  # OK | FAIL | INFO; an ok read that is UNREAD counts as INFO
+    error: Words
     start_ns: Ints
     end_ns: Ints
     payload: pa.Array  # text, null where the result is one integer
 
     def __len__(self) -> int:
         return len(self.start_ns)
+
+    def errors(self, code: str) -> Mask:
+        """Which rows have the error `code` (the text before the first colon)."""
+        found = np.zeros(len(self), np.bool_)
+        for place, text in enumerate(self.error.names):
+            if text.partition(":")[0] == code:
+                found |= self.error.codes == place
+        return found
+
+    def content(self, row: int) -> Any:
+        """What the row carries: its value, else its payload read as JSON, else None."""
+        if self.value.valid[row]:
+            return int(self.value.values[row])
+        text = self.payload[int(row)].as_py()
+        return None if text is None else json.loads(text)
 
     def payloads(self, rows: Ints) -> Iterator[str | None]:
         """The payload text of some rows, one at a time."""
@@ -90,6 +110,7 @@ def read_history(table: pa.Table) -> History:
     start = _integers(table, "start_ns")
     end = _integers(table, "end_ns")
     types = _types(_words(table, "type"))
+    error = _words(table, "error")
     if not start.valid.all():
         raise RecordError(f"operation {int(np.argmin(start.valid))} has no start time")
     completed = types != INFO
@@ -104,7 +125,7 @@ def read_history(table: pa.Table) -> History:
             f"operation {row} ends at {int(end_ns[row])} ns, before it starts "
             f"at {int(start.values[row])} ns"
         )
-    return History(
+    history = History(
         process=_integers(table, "process").values,
         node=_words(table, "node"),
         zone=_words(table, "zone"),
@@ -113,10 +134,14 @@ def read_history(table: pa.Table) -> History:
         value=_integers(table, "value"),
         expected=_integers(table, "expected"),
         type=types,
+        error=error,
         start_ns=start.values,
         end_ns=end_ns,
         payload=_column(table, "payload"),
     )
+    if any(text.partition(":")[0] == UNREAD for text in error.names):
+        types[history.errors(UNREAD) & (types == OK)] = INFO
+    return history
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from analysis import certificates
 from analysis.attribution import attribute
 from analysis.availability import measure
 from analysis.checkers import CHECKERS
-from analysis.checkers.base import CheckResult, Context, Verdict, run_checker
+from analysis.checkers.base import (
+    DEFAULT_BUDGET,
+    MIN_ACKNOWLEDGED,
+    CheckResult,
+    Context,
+    Meter,
+    Verdict,
+    run_checker,
+)
 from analysis.cost.model import price
 from analysis.doubts import doubts, left_out
-from analysis.history import FAIL, INFO, OK, History, read_history
+from analysis.history import read_history
 from analysis.primaries import two_at_once
 from chaos.errors import EXIT_INVALID, EXIT_UNKNOWN, EXIT_VALID
 from chaos.record import rundir
@@ -32,20 +46,43 @@ _EXIT = {
 _NEVER = np.iinfo(np.int64).max
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What judging one path may cost; a time limit is for all its properties together."""
+
+    budget: int = DEFAULT_BUDGET
+    time_limit_s: float | None = None
+
+
 def judge(
-    run: RunData, properties: Sequence[str] | None = None, *, budget: int | None = None
+    run: RunData,
+    properties: Sequence[str] | None = None,
+    *,
+    limits: Limits = Limits(),
+    proofs: Path | None = None,
 ) -> dict[str, Any]:
     """Everything known about a run, in the shape of docs/interfaces.md.
 
-    `properties` defaults to what the run's workload can decide; `budget` is in search steps.
-    RecordError when the history's columns make no sense; a checker that fails gives `unknown`.
+    `properties` defaults to what the run's workload can decide. With `proofs` a certificate of each
+    verdict is put into that folder. RecordError when the history's columns make no sense; a
+    checker that fails gives `unknown`.
     """
+    began = time.monotonic()
     history = read_history(run.history)
-    context = Context(final_ns=_final_ns(run), budget=budget)
     names = default_properties(run) if properties is None else list(properties)
-    checks = [
-        attribute(run_checker(name, CHECKERS, history, context), history, run) for name in names
-    ]
+    imported = run.meta["imported"]
+    checks = []
+    for name in names:
+        left_s = None
+        if limits.time_limit_s is not None:
+            left_s = max(0.0, limits.time_limit_s - (time.monotonic() - began))
+        context = Context(
+            final_ns=_final_ns(run),
+            initial=imported.get("initial"),
+            enough=1 if imported else MIN_ACKNOWLEDGED,
+            meter=Meter(limits.budget, left_s),
+        )
+        checks.append(attribute(run_checker(name, CHECKERS, history, context), history, run))
     verdict = worst(check.verdict for check in checks)
     notes = list(run.notes)
     primaries = two_at_once(run.samples)
@@ -54,14 +91,31 @@ def judge(
         "path": str(run.path),
         "verdict": str(verdict),
         "summary": _summary(run, verdict, checks, primaries),
-        "checks": [check.to_json() for check in checks],
-        "counts": _counts(history),
+        "checks": [check.to_json() | _proof(check, run, proofs, notes) for check in checks],
+        "counts": _counts(run.history),
         "faults": _fault_counts(run),
         "primaries": primaries,
         "availability": _part("availability", measure, run, notes),
         "cost": _part("cost", price, run, notes),
         "notes": notes,
     }
+
+
+def _proof(
+    check: CheckResult, run: RunData, folder: Path | None, notes: list[str]
+) -> dict[str, str]:
+    """The certificate's path, relative to a run directory that holds it; {}: there is none."""
+    if folder is None:
+        return {}
+    try:
+        path = certificates.write(check, run, folder)
+    except OSError as error:
+        notes.append(f"no certificate of {check.property} could be written: {error}")
+        return {}
+    if path is None:
+        return {}
+    inside = run.path in path.resolve().parents
+    return {"proof": str(path.resolve().relative_to(run.path) if inside else path)}
 
 
 def write_results(run: RunData, results: Mapping[str, Any]) -> None:
@@ -85,6 +139,8 @@ def worst(verdicts: Any) -> Verdict:
 
 def default_properties(run: RunData) -> list[str]:
     """The properties that this run's workload can decide; none for a workload we do not know."""
+    if run.meta["imported"]:
+        return list(run.meta["imported"].get("properties", ()))
     workload = run.meta["experiment"].get("workload")
     name = workload.get("name") if isinstance(workload, dict) else None
     return list(PROPERTIES.get(str(name), ()))
@@ -98,9 +154,10 @@ def _final_ns(run: RunData) -> tuple[int, int] | None:
     return (_NEVER, _NEVER) if phases else None  # cut before its final reads: there are none
 
 
-def _counts(history: History) -> dict[str, int]:
-    found = np.bincount(history.type, minlength=3)
-    return {"ok": int(found[OK]), "fail": int(found[FAIL]), "info": int(found[INFO])}
+def _counts(history: pa.Table) -> dict[str, int]:
+    found = {row["values"]: row["counts"] for row in pc.value_counts(history["type"]).to_pylist()}
+    unsure = found.get("info", 0) + found.get("open", 0)
+    return {"ok": found.get("ok", 0), "fail": found.get("fail", 0), "info": unsure}
 
 
 def _fault_counts(run: RunData) -> dict[str, int]:

@@ -1,4 +1,8 @@
-"""One file per property, and the registry of them."""
+"""One file per property, and the registry of them.
+
+A checker's module has `PROPERTY`, `check` (the docstring's first line is what `aftershock list
+properties` says) and `KINDS`, the names of the anomalies that it can find.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,11 @@ from collections.abc import Mapping
 from analysis.checkers import register
 from analysis.checkers import set as set_checker
 from analysis.checkers.base import Checker
+from analysis.checkers.kinds import Kind
 
-CHECKERS: Mapping[str, Checker] = {
-    register.PROPERTY: register.check,
-    set_checker.PROPERTY: set_checker.check,
-}
+MODULES = (
+    register,
+    set_checker,
+)
+CHECKERS: Mapping[str, Checker] = {module.PROPERTY: module.check for module in MODULES}
+KINDS: tuple[Kind, ...] = tuple(kind for module in MODULES for kind in module.KINDS)

@@ -16,8 +16,13 @@ import numpy as np
 
 from analysis.history import OK, History, Ints
 
-MIN_ACKNOWLEDGED = 10  # fewer ok operations than this mean nothing
+MIN_ACKNOWLEDGED = 10  # fewer ok operations than this mean nothing in a run
+DEFAULT_BUDGET = 5_000_000  # search steps for one property
 MAX_INSTANCES = 500  # of an anomaly's operations, in results.json: spread over all of them
+
+
+Claim = Mapping[str, Any]
+"""What a certificate claims, in the shapes of docs/certificates.md; rows may be numpy arrays."""
 
 
 class Verdict(StrEnum):
@@ -46,6 +51,7 @@ class Anomaly:
     first_ns: int
     operations: tuple[int, ...]
     argument: str
+    claim: Claim | None = field(default=None, compare=False, repr=False)
     instances: Ints = field(default_factory=_none, compare=False, repr=False)
     faults: tuple[str, ...] = ()
 
@@ -75,6 +81,7 @@ class CheckResult:
     verdict: Verdict
     why: str
     anomalies: tuple[Anomaly, ...] = ()
+    claim: Claim | None = field(default=None, compare=False, repr=False)  # of a valid verdict
     operations: int = 0  # how many operations were looked at
     seconds: float = 0.0
     steps: int = 0  # search steps spent; 0 for checkers that do not search
@@ -86,7 +93,7 @@ class CheckResult:
             "verdict": str(self.verdict),
             "why": self.why,
             "anomalies": [anomaly.to_json() for anomaly in self.anomalies],
-            "proof": None,
+            "proof": None,  # the certificate's path, filled in by whoever writes it
             "operations": self.operations,
             "seconds": round(self.seconds, 6),
             "steps": self.steps,
@@ -98,7 +105,49 @@ class Context:
     """What a checker may know besides the history. Times in ns since the run's start."""
 
     final_ns: tuple[int, int] | None = None  # the final phase; None: the run has no phases
-    budget: int | None = None  # search steps; None: the checker's own default
+    initial: Any = None  # a register's initial value, as JSON
+    enough: int = MIN_ACKNOWLEDGED  # acknowledged operations that a valid verdict needs
+    meter: Meter = field(default_factory=lambda: Meter())
+
+
+class Exhausted(Exception):
+    """A search ran out of what it was given; `args[0]` names the budget in words."""
+
+
+class Meter:
+    """Counts search steps, and stops a search at its budget. One for each property checked.
+
+    A step is a constant amount of work that a checker defines, so that a verdict does not depend
+    on the machine. `limit_s` seconds from now is the one exception, if the user asks for it.
+    """
+
+    EVERY = 1024  # steps between two looks at the clock
+
+    def __init__(self, budget: int = DEFAULT_BUDGET, limit_s: float | None = None) -> None:
+        self.budget = budget
+        self.limit_s = limit_s
+        self.steps = 0
+        self._deadline = None if limit_s is None else time.monotonic() + limit_s
+        self._look = 0
+
+    def spend(self, steps: int = 1) -> None:
+        """Count `steps`; raises Exhausted when they are more than is left."""
+        self.steps += steps
+        if self.steps > self.budget:
+            self.steps = self.budget
+            raise Exhausted(f"the budget of {self.budget:,} steps ran out")
+        if self._deadline is not None and self.steps >= self._look:
+            self._look = self.steps + self.EVERY
+            self.in_time()
+
+    def in_time(self) -> None:
+        """Raises Exhausted when the time limit has passed; for work that counts no steps."""
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise Exhausted(f"the time limit of {self.limit_s:g} s ran out")
+
+    def left(self) -> int:
+        """Steps that may still be spent."""
+        return self.budget - self.steps
 
 
 class Checker(Protocol):
@@ -119,18 +168,22 @@ def run_checker(
     began = time.perf_counter()
     try:
         result = checkers[name](history, context)
+    except Exhausted as error:
+        why = f"not decided: {error}"
+        result = CheckResult(property=name, verdict=Verdict.UNKNOWN, why=why)
     except Exception as error:  # a checker's defect must not lose the run
         why = f"the checker failed: {type(error).__name__}: {error}"
         result = CheckResult(property=name, verdict=Verdict.UNKNOWN, why=why)
-    return replace(result, seconds=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return replace(result, seconds=seconds, steps=context.meter.steps)
 
 
-def too_little(history: History) -> str:
+def too_little(history: History, context: Context) -> str:
     """Why this history is too small to mean anything, or ""."""
     acknowledged = int(np.count_nonzero(history.type == OK))
-    if acknowledged >= MIN_ACKNOWLEDGED:
+    if acknowledged >= context.enough:
         return ""
     return (
         f"too little traffic: {acknowledged} of {len(history)} operations were acknowledged, "
-        f"at least {MIN_ACKNOWLEDGED} are needed"
+        f"at least {context.enough} are needed"
     )

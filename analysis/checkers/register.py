@@ -11,12 +11,59 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.checkers.base import Anomaly, CheckResult, Context, Verdict, too_little
+from analysis.checkers.kinds import ADYA, GIBBONS_KORACH, HERLIHY_WING, Kind
 from analysis.checkers.prose import Teller, number, span_ms
 from analysis.checkers.versions import NotUnique, Versions, acknowledged_reads, prepare
 from analysis.checkers.zones import Blocks, Findings, analyse
 from analysis.history import FAIL, History, Ints
 
 PROPERTY = "linearizable-register"
+KINDS = (
+    Kind(
+        property="linearizable-register",
+        name="thin-air-read",
+        counts="observations (ok reads, swaps that happened) of a value nobody tried to write",
+        rules_out="any memory at all",
+        reference=GIBBONS_KORACH,
+    ),
+    Kind(
+        property="linearizable-register",
+        name="aborted-read",
+        counts="observations of a value whose only writer was told that it failed",
+        rules_out="read committed, and all above it",
+        reference=ADYA,
+    ),
+    Kind(
+        property="linearizable-register",
+        name="future-read",
+        counts="observations that ended before the write they rest on began",
+        rules_out="causality, and all above it",
+        reference=GIBBONS_KORACH,
+    ),
+    Kind(
+        property="linearizable-register",
+        name="lost-update",
+        counts="swaps that replaced a value which another swap had replaced: all but the first",
+        rules_out="atomic compare-and-set",
+        reference=HERLIHY_WING,
+    ),
+    Kind(
+        property="linearizable-register",
+        name="stale-read",
+        counts="observations of a value that had been replaced, by a write begun after that value "
+        "was established and seen or completed before the observation began",
+        rules_out="linearizability (regular and atomic registers)",
+        reference=GIBBONS_KORACH,
+    ),
+    Kind(
+        property="linearizable-register",
+        name="non-linearizable",
+        counts="observations of a value after another one was established, though that other was "
+        "observed to come later too; and swaps that replaced one another in a circle",
+        rules_out="linearizability (atomic registers)",
+        reference=GIBBONS_KORACH,
+    ),
+)
 
 
 def check(history: History, context: Context) -> CheckResult:
@@ -38,7 +85,7 @@ def check(history: History, context: Context) -> CheckResult:
         return _result(history, Verdict.INVALID, _why(history, anomalies), anomalies)
     if not acknowledged_reads(history):
         return _result(history, Verdict.UNKNOWN, "no read was acknowledged: nothing was observed")
-    if why := too_little(history):
+    if why := too_little(history, context):
         return _result(history, Verdict.UNKNOWN, why)
     keys = len(np.unique(history.key.codes))
     why = f"{number(len(history), 'operation')} on {number(keys, 'key')} have a linear order"

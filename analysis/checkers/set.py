@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.checkers.base import Anomaly, CheckResult, Context, Verdict, too_little
+from analysis.checkers.kinds import JEPSEN, Kind
 from analysis.checkers.prose import Teller, number, seconds, span_ms
 from analysis.checkers.set_evidence import (
     NEVER,
@@ -23,6 +24,59 @@ from analysis.checkers.set_evidence import (
 from analysis.history import History, Ints
 
 PROPERTY = "set"
+KINDS = (
+    Kind(
+        property="set",
+        name="phantom",
+        counts="values in a read that nobody tried to add, or not before that read had ended",
+        rules_out="any memory at all",
+        reference=JEPSEN,
+    ),
+    Kind(
+        property="set",
+        name="duplicate",
+        counts="values that one read shows more than once",
+        rules_out="being a set",
+        reference=JEPSEN,
+    ),
+    Kind(
+        property="set",
+        name="lost-write",
+        counts="acknowledged adds absent from every final read",
+        rules_out="durability of acknowledged writes",
+        reference=JEPSEN,
+        acknowledged=True,
+    ),
+    Kind(
+        property="set",
+        name="vanished",
+        counts="adds never acknowledged but shown by a read, absent from every final read",
+        rules_out="reads of durable data only",
+        reference=JEPSEN,
+    ),
+    Kind(
+        property="set",
+        name="resurrected",
+        counts="adds that definitely failed yet were read, and unacknowledged adds that were read, "
+        "missing from a later read, and read again",
+        rules_out="atomic adds",
+        reference=JEPSEN,
+    ),
+    Kind(
+        property="set",
+        name="diverged",
+        counts="elements that some final reads show and others, begun when it was known, lack",
+        rules_out="convergence",
+        reference=JEPSEN,
+    ),
+    Kind(
+        property="set",
+        name="stale-read",
+        counts="reads that lack an add acknowledged before they began, and that a later read shows",
+        rules_out="linearizability of reads",
+        reference=JEPSEN,
+    ),
+)
 _WITNESS = 4  # operations in a witness at most
 
 
@@ -40,7 +94,7 @@ def check(history: History, context: Context) -> CheckResult:
     if not any(read.final for read in reads):
         why = "no final read was acknowledged, so nobody knows what was kept"
         return _result(history, Verdict.UNKNOWN, why)
-    if why := too_little(history):
+    if why := too_little(history, context):
         return _result(history, Verdict.UNKNOWN, why)
     if not np.any(adds.acknowledged != NEVER):
         return _result(history, Verdict.UNKNOWN, "no add was acknowledged")

@@ -38,7 +38,7 @@ def find_run(text: str) -> Path:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (run, check, show, runs, compare):
+    for command in (run, show, runs, compare):
         app.command(command.__name__)(command)
 
 
@@ -112,9 +112,10 @@ def judge_run(path: Path) -> dict[str, Any]:
     """Judge a run directory and keep the results in it."""
     from analysis.verdict import judge, write_results
     from chaos.record.reader import open_run
+    from chaos.record.rundir import PROOFS
 
     data = open_run(path)
-    results = judge(data)
+    results = judge(data, proofs=data.path / PROOFS)
     write_results(data, results)
     return results
 
@@ -135,34 +136,6 @@ def exit_code(results: list[dict[str, Any]]) -> int:
     from analysis import verdict
 
     return verdict.exit_code(verdict.worst(r["verdict"] for r in results))
-
-
-def check(
-    paths: Annotated[list[str], typer.Argument(help=RUN_HELP)],
-    property_: Annotated[
-        list[str] | None, typer.Option("--property", help="Instead of the workload's own.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Judge run directories again. With --json: one object a line, one line a path."""
-    from analysis.verdict import judge
-    from chaos.record.reader import open_run
-
-    found = []
-    for path in paths:
-        try:
-            results = judge(open_run(find_run(path)), property_ or None)
-        except RecordError as error:
-            if not json:
-                raise
-            results = {"version": 1, "verdict": "unknown", "summary": error.what, "checks": []}
-        results["path"] = path
-        found.append(results)
-        if json:
-            print_json(results)
-        else:
-            last_lines(Path(path), results)
-    raise typer.Exit(exit_code(found))
 
 
 def show(

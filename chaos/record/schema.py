@@ -22,9 +22,9 @@ HISTORY = pa.schema(
         ("key", _text),  # null when the workload has no keys
         ("value", pa.int64()),  # value written or added, or value read (null: nothing there)
         ("expected", pa.int64()),  # cas only: the value it was to replace
-        ("payload", pa.string()),  # JSON, for results that are no single integer (a whole set)
+        ("payload", pa.string()),  # JSON of what is no single integer (a whole set, a text)
         ("type", _text),  # ok | fail | info; "open" only in segments of a run cut short
-        ("error", _text),  # null when ok, else "code: reason"
+        ("error", _text),  # "code: reason"; null when ok, except of an ok read of unknown value
         ("start_ns", pa.int64()),
         ("end_ns", pa.int64()),  # of an info: when the client gave up; the effect may come later
     ]

@@ -1,0 +1,102 @@
+"""Commands about histories, of our runs and of other tools: check."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chaos.cli.console import print_json
+from chaos.cli.machine import Json
+from chaos.cli.report import last_lines
+from chaos.cli.runs import exit_code, find_run
+from chaos.errors import AftershockError, UsageError
+
+PATH_HELP = "A run directory, an experiment's name for its newest run, or a history file."
+FormatName = Annotated[
+    str | None, typer.Option("--format", help="Instead of recognising it by its content.")
+]
+Initial = Annotated[
+    str | None, typer.Option("--initial", help="A register's initial value, as JSON.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    for command in (check,):
+        app.command(command.__name__)(command)
+
+
+def check(
+    paths: Annotated[list[str], typer.Argument(help=PATH_HELP)],
+    property_: Annotated[
+        list[str] | None, typer.Option("--property", help="Instead of the history's own.")
+    ] = None,
+    format_: FormatName = None,
+    initial: Initial = None,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Search steps for each property.")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds for each path.")
+    ] = None,
+    proof: Annotated[
+        Path | None, typer.Option(help="Where certificates go, instead of the run directory.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Judge runs and histories, and keep a certificate of each verdict.
+
+    With --json: one object a line, one line a path. The exit code is the worst verdict's.
+    """
+    from analysis.checkers.base import DEFAULT_BUDGET
+    from analysis.verdict import Limits
+
+    limits = Limits(budget=budget or DEFAULT_BUDGET, time_limit_s=time_limit)
+    value = read_initial(initial)
+    found = []
+    for path in paths:
+        try:
+            results = _judged(find_run(path), property_, format_, value, limits, proof)
+        except AftershockError as error:
+            if not json:
+                raise
+            results = {"version": 1, "verdict": "unknown", "summary": error.what, "checks": []}
+        results["path"] = path
+        found.append(results)
+        if json:
+            print_json(results)
+        else:
+            last_lines(Path(path), results)
+    raise typer.Exit(exit_code(found))
+
+
+def read_initial(text: str | None) -> Any:
+    """`--initial` as a value; UsageError when it is no JSON."""
+    if text is None:
+        return None
+    try:
+        return json_text.loads(text)
+    except ValueError as error:
+        raise UsageError(
+            f"expected --initial to be a JSON value, got {text!r}: {error}",
+            fix="numbers as they are, a text in quotes: --initial '\"a\"'",
+        ) from None
+
+
+def _judged(
+    path: Path,
+    properties: list[str] | None,
+    format_name: str | None,
+    initial: Any,
+    limits: Any,
+    proof: Path | None,
+) -> dict[str, Any]:
+    from analysis.certificates import folder_of
+    from analysis.formats import open_history
+    from analysis.verdict import judge
+
+    data = open_history(path, format_name, initial)
+    return judge(data, properties or None, limits=limits, proofs=folder_of(data, proof))
