@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json as json_text
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from chaos.cli.console import print_json
+from chaos.cli.limited import OutOfTime, within
 from chaos.cli.machine import Json
 from chaos.cli.report import last_lines
 from chaos.cli.runs import exit_code, find_run
@@ -59,7 +61,11 @@ def check(
     found = []
     for path in paths:
         try:
-            results = _judged(find_run(path), property_, format_, value, limits, proof)
+            results = _in_time(
+                lambda: _judged(find_run(path), property_, format_, value, limits, proof),  # noqa: B023 - called at once
+                time_limit,
+                property_ or (),
+            )
         except AftershockError as error:
             if not json:
                 raise
@@ -71,6 +77,36 @@ def check(
         else:
             last_lines(Path(path), results)
     raise typer.Exit(exit_code(found))
+
+
+def _in_time(
+    work: Callable[[], dict[str, Any]], limit_s: float | None, properties: Sequence[str]
+) -> dict[str, Any]:
+    """`work()`; after `limit_s` seconds what is known by then: nothing."""
+    if limit_s is None:
+        return work()
+    try:
+        return within(limit_s, work)
+    except OutOfTime:
+        why = f"not decided: the time limit of {limit_s:g} s ran out"
+        undecided: dict[str, Any] = {
+            "verdict": "unknown",
+            "why": why,
+            "anomalies": [],
+            "proof": None,
+        }
+        figures = {"operations": 0, "seconds": limit_s, "steps": 0}
+        return {
+            "version": 1,
+            "verdict": "unknown",
+            "summary": f"Unknown: {why}.",
+            "checks": [{"property": name, **undecided, **figures} for name in properties],
+            "counts": {},
+            "faults": {},
+            "availability": {},
+            "cost": {},
+            "notes": [],
+        }
 
 
 def read_initial(text: str | None) -> Any:
