@@ -12,6 +12,7 @@ import typer
 from chaos.cli.console import print_json
 from chaos.cli.limited import OutOfTime, within
 from chaos.cli.machine import Json
+from chaos.cli.quick import arrow_without_pandas
 from chaos.cli.report import last_lines
 from chaos.cli.runs import exit_code, find_run
 from chaos.errors import AftershockError, UsageError
@@ -53,6 +54,7 @@ def check(
 
     With --json: one object a line, one line a path. The exit code is the worst verdict's.
     """
+    arrow_without_pandas()
     from analysis.checkers.base import DEFAULT_BUDGET
     from analysis.verdict import Limits
 

@@ -11,6 +11,7 @@ import typer
 
 from chaos.cli.console import VERDICT_MARK, err, image_progress, print_json, say, table
 from chaos.cli.machine import Json, connect
+from chaos.cli.quick import arrow_without_pandas
 from chaos.cli.report import last_lines
 from chaos.errors import RecordError
 
@@ -144,6 +145,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what a run found: verdict, anomalies, faults, availability, cost."""
+    arrow_without_pandas()
     from chaos.cli.fault_table import fault_table
     from chaos.cli.report import full_report
     from chaos.record.reader import open_run
