@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
     _primaries_line(results.get("primaries", {}))
     _availability_line(results.get("availability", {}))
     _cost_line(results.get("cost", {}))
+    _proofs_line(path, results["checks"])
     _line(f"  run          {path}")
     more = "" if shown else f"aftershock show {path}   ·   "
     _line(f"  next         {more}aftershock dashboard")
@@ -85,6 +86,12 @@ def _cost_line(cost: Mapping[str, Any]) -> None:
     elif cost:
         why = "; ".join(cost.get("notes") or ()) or "not all is known"
         _line(f"  cost         unknown: {why}")
+
+
+def _proofs_line(path: Path, checks: Sequence[Mapping[str, Any]]) -> None:
+    proofs = [check["proof"] for check in checks if check.get("proof")]
+    if proofs:
+        _line(f"  proof        {', '.join(proofs)}   ·   aftershock verify {path}")
 
 
 def full_report(run: RunData, results: Mapping[str, Any]) -> None:
