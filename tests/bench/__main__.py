@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chaos.errors import AftershockError, EngineError
+from tests.bench import growth
 from tests.bench.support import Row, connect, row, say
 
 GOAL = re.compile(r"([<>≤≥]?)\s*([0-9.]+)")
@@ -99,6 +100,8 @@ def write(path: Path, found: dict[str, list[Row]]) -> None:
         _, _, after = rest.partition(end)
         text = f"{before}{begin}\n{markdown(rows)}\n{end}{after}"
     path.write_text(text, encoding="utf-8")
+    if series := growth.points([line for rows in found.values() for line in rows]):
+        (path.parent / "growth.svg").write_text(growth.svg(series), encoding="utf-8")
 
 
 def measure(wanted: Sequence[str]) -> tuple[dict[str, list[Row]], dict[str, Row]]:
