@@ -6,7 +6,7 @@ PORT ?= 8501
 N ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture bench lint format images engine dashboard schemas lock clean
+.PHONY: help demo test truth torture bench lint format images engine dashboard schemas lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ demo: $(READY) engine  ## Run the main job on real databases and show it (SERVE=
 test: $(READY) engine chromium compiler  ## Run every test: units, real databases, browser
 	@$(BIN)/aftershock images build
 	@$(BIN)/pytest
+
+truth: $(READY)  ## A million small histories: every verdict against an oracle, every certificate
+	@$(BIN)/python -m tests.truth
 
 torture: $(READY) engine  ## Kill the controller N=100 times with two faults active; nothing may stay
 	@$(BIN)/aftershock images build

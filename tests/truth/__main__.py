@@ -1,0 +1,139 @@
+"""`python -m tests.truth`: judge small histories, compare with the oracle, print one table."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from analysis.checkers import CHECKERS
+from tests.truth import shrink
+from tests.truth.properties import PROPERTIES
+from tests.truth.rows import told
+from tests.truth.runner import Tally, Wrong, judge
+
+BATCH = 500  # histories that one process judges at once
+HISTORIES = 1_000_000
+HEAD = (
+    "property",
+    "histories",
+    "valid",
+    "invalid",
+    "unknown",
+    "wrong",
+    "certificates",
+    "refused",
+    "mutants",
+    "accepted",
+    "seconds",
+)
+SHOWN = 3  # wrong verdicts that are shown of one property
+
+
+def batches(names: Sequence[str], histories: int, seed: str) -> Iterator[tuple[str, str, int]]:
+    """(property, seed of the batch, histories in it), properties in turns."""
+    each = -(-histories // len(names))
+    for begin in range(0, each, BATCH):
+        for name in names:
+            yield name, f"{seed}:{name}:{begin}", min(BATCH, each - begin)
+
+
+def work(batch: tuple[str, str, int]) -> tuple[str, Tally]:
+    """One batch, in whichever process."""
+    name, seed, count = batch
+    return name, judge(PROPERTIES[name], seed, count)
+
+
+def tallies(names: Sequence[str], histories: int, seed: str, jobs: int) -> dict[str, Tally]:
+    """What came of each property."""
+    found = {name: Tally() for name in names}
+    todo = list(batches(names, histories, seed))
+    if jobs == 1:
+        results: Iterator[tuple[str, Tally]] = map(work, todo)
+        for name, tally in results:
+            found[name].add(tally)
+        return found
+    with ProcessPoolExecutor(jobs) as pool:
+        for name, tally in pool.map(work, todo):
+            found[name].add(tally)
+    return found
+
+
+def line(name: str, tally: Tally) -> tuple[str, ...]:
+    """A property's row of the table."""
+    numbers = (
+        tally.histories,
+        tally.valid,
+        tally.invalid,
+        tally.unknown,
+        len(tally.wrong),
+        tally.certificates,
+        tally.refused,
+        tally.mutants,
+        tally.accepted,
+    )
+    return (name, *(f"{number:,}" for number in numbers), f"{tally.seconds:.1f}")
+
+
+def table(found: dict[str, Tally]) -> str:
+    """All of it, numbers to the right, and the sum."""
+    total = Tally()
+    for tally in found.values():
+        total.add(tally)
+    lines = [HEAD, *(line(name, tally) for name, tally in found.items()), line("all", total)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if at else text.ljust(width)
+            for at, (text, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        for cells in lines
+    )
+
+
+def as_text(wrong: Wrong) -> str:
+    """A wrong verdict and the smallest history that shows it."""
+    small = shrink.smallest(wrong)
+    return (
+        f"{small.property}: expected {small.expected}, got {small.got} ({small.why})\n"
+        f"  initial {small.setting.initial!r}, final phase {small.setting.final_ns}\n"
+        f"{told(small.history)}"
+    )
+
+
+def as_json(found: dict[str, Tally], seed: str) -> str:
+    """The same for programs."""
+    rows = [
+        {"property": name} | dataclasses.asdict(tally) | {"wrong": len(tally.wrong)}
+        for name, tally in found.items()
+    ]
+    return json.dumps({"seed": seed, "properties": rows})
+
+
+def main() -> int:
+    """0 if every verdict is so, every right certificate accepted and every wrong one refused."""
+    there = [name for name in PROPERTIES if name in CHECKERS]
+    parser = argparse.ArgumentParser(prog="python -m tests.truth", description=__doc__)
+    parser.add_argument("--histories", type=int, default=HISTORIES, metavar="N")
+    parser.add_argument("--seed", default=secrets.token_hex(4), metavar="S")
+    parser.add_argument("--property", nargs="+", default=there, choices=there, metavar="NAME")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    print(f"seed {options.seed}", file=sys.stderr)
+    found = tallies(options.property, options.histories, options.seed, options.jobs)
+    print(as_json(found, options.seed) if options.json else table(found))
+    for tally in found.values():
+        for wrong in sorted(tally.wrong, key=lambda wrong: len(wrong.history))[:SHOWN]:
+            print(f"\n{as_text(wrong)}", file=sys.stderr)
+    bad = any(tally.wrong or tally.refused or tally.accepted for tally in found.values())
+    print(f"seed {options.seed}: {'WRONG' if bad else 'no wrong verdict'}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""Every property: how small histories of it are made, and what is true of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from tests.truth import oracle
+from tests.truth.objects import (
+    Counter,
+    Lock,
+    PlainRegister,
+    Queue,
+    Register,
+    Set,
+    Stack,
+    Text,
+    Thing,
+)
+from tests.truth.rows import Row
+from tests.truth.simulate import simulate, style
+
+ALL_KINDS = ("unique", "unique", "few", "json")
+ELEMENTS = ("unique", "unique", "few", "things")  # null stands for an empty queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What is known besides the rows; the same for all histories of a batch."""
+
+    initial: Any = None
+    final_ns: tuple[int, int] | None = None
+    kinds: tuple[str, ...] = ALL_KINDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Property:
+    """One property. `truth` says "valid", "invalid" or "unknown"."""
+
+    name: str
+    setting: Callable[[Random], Setting]
+    make: Callable[[Random, Setting], list[Row]]
+    truth: Callable[[Sequence[Row], Setting], str]
+    by_key: bool  # whether each key is judged for itself, so that histories can be keys of one
+    ties: bool = True  # whether rows that end at one moment may stand in any order
+
+
+def linearizable(
+    name: str,
+    thing: Thing,
+    *,
+    observing: tuple[str, ...],
+    initials: tuple[Any, ...] = (None,),
+    kinds: tuple[str, ...] = ALL_KINDS,
+    mismatches: bool = False,
+    made: tuple[Thing, ...] = (),
+) -> Property:
+    """`observing`: the operations that tell something when they are acknowledged. `made`: what
+    is simulated, if it is not `thing`.
+    """
+
+    def setting(rng: Random) -> Setting:
+        chosen = kinds if rng.random() < 0.5 else (rng.choice(kinds),)
+        return Setting(initial=rng.choice(initials), kinds=chosen)
+
+    def make(rng: Random, where: Setting) -> list[Row]:
+        return simulate(rng, rng.choice(made or (thing,)), style(rng, where.kinds), where.initial)
+
+    def truth(rows: Sequence[Row], where: Setting) -> str:
+        if not oracle.linearizable(rows, thing, where.initial, mismatches):
+            return "invalid"
+        told = any(row.f in observing and row.type == "ok" and not row.error for row in rows)
+        return "valid" if told else "unknown"
+
+    return Property(name=name, setting=setting, make=make, truth=truth, by_key=True)
+
+
+def sequential() -> Property:
+    """All keys at once, in the order of each process."""
+    thing = Register()
+    keys = ((None,), ("x",), ("x", "y"), ("x", "y"), ("x", None), ("x", "y", "z"))
+
+    def make(rng: Random, where: Setting) -> list[Row]:
+        how = style(rng, where.kinds, keys=keys)
+        return simulate(
+            rng, thing, how._replace(processes=2 + int(rng.random() * 2)), where.initial
+        )
+
+    def truth(rows: Sequence[Row], where: Setting) -> str:
+        if not oracle.sequential(rows, thing, where.initial):
+            return "invalid"
+        told = any(row.f in ("read", "cas") and row.type == "ok" and not row.error for row in rows)
+        return "valid" if told else "unknown"
+
+    def setting(rng: Random) -> Setting:
+        chosen = ALL_KINDS if rng.random() < 0.5 else (rng.choice(ALL_KINDS),)
+        return Setting(initial=rng.choice((None, None, 0, 1)), kinds=chosen)
+
+    return Property(
+        name="sequential", setting=setting, make=make, truth=truth, by_key=False, ties=False
+    )
+
+
+INITIAL_LISTS = (None, None, None, [1, 2])
+INITIAL_VALUES = (None, None, 0, 1, "1", [1], 1.0)
+
+PROPERTIES = {
+    each.name: each
+    for each in (
+        linearizable(
+            "linearizable-register", PlainRegister(), observing=("read",), initials=INITIAL_VALUES
+        ),
+        linearizable(
+            "linearizable-cas-register",
+            Register(),
+            observing=("read", "cas"),
+            initials=INITIAL_VALUES,
+            mismatches=True,
+        ),
+        linearizable(
+            "linearizable-kv-append", Text(), observing=("read",), kinds=("unique", "few")
+        ),
+        linearizable("linearizable-set", Set(), observing=Set.asks, initials=INITIAL_LISTS),
+        linearizable(
+            "linearizable-queue",
+            Queue(),
+            observing=("dequeue", "peek"),
+            initials=INITIAL_LISTS,
+            kinds=ELEMENTS,
+        ),
+        linearizable(
+            "linearizable-stack",
+            Stack(),
+            observing=("pop", "peek"),
+            initials=INITIAL_LISTS,
+            kinds=ELEMENTS,
+        ),
+        linearizable(
+            "linearizable-counter",
+            Counter(),
+            observing=("read",),
+            kinds=("few",),
+            initials=(None, None, 0, 3, -1),
+        ),
+        linearizable(
+            "linearizable-lock",
+            Lock(),
+            observing=("acquire",),
+            kinds=("few",),
+            made=(Lock(), Lock(tokens=True)),
+        ),
+        sequential(),
+    )
+}

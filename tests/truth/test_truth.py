@@ -1,0 +1,40 @@
+"""Twenty thousand small histories of every property, judged by checker and oracle."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis.checkers import CHECKERS
+from tests.truth.properties import PROPERTIES
+
+HISTORIES = 20_000  # of each property
+SEED = "1"
+NAMES = [name for name in PROPERTIES if name in CHECKERS]
+
+
+@pytest.fixture(scope="module")
+def judged(root: Path):
+    """(what came of each property by name, what was said of wrong verdicts)."""
+    command = [
+        *(sys.executable, "-m", "tests.truth", "--json", "--jobs", "2", "--seed", SEED),
+        *("--histories", str(HISTORIES * len(NAMES))),
+    ]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280)
+    assert done.stdout, done.stderr
+    rows = json.loads(done.stdout)["properties"]
+    return {row["property"]: row for row in rows}, done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_verdict_is_so(judged, name):
+    rows, said = judged
+    row = rows[name]
+    assert row["histories"] >= HISTORIES * 0.99  # but for those in which nobody asked for anything
+    assert row["valid"] > HISTORIES * 0.2
+    assert row["invalid"] > HISTORIES * 0.1
+    assert (row["wrong"], row["refused"], row["accepted"]) == (0, 0, 0), said
