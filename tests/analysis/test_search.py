@@ -94,10 +94,10 @@ def has_order(model, rows, until=None):
     counts, sure = [], []
     for r, done in zip(rows, over, strict=True):
         saw = r["type"] == "fail" and r["error"] and model == "cas-register"
-        if (done and saw) or r["type"] != "fail":
-            if until is None or r["start_ns"] <= until:
-                counts.append(r)
-                sure.append(done)
+        began = until is None or r["start_ns"] <= until
+        if began and (r["type"] != "fail" or (done and saw)):
+            counts.append(r)
+            sure.append(done)
 
     def extend(left, state):
         if not any(sure[n] for n in left):
