@@ -30,6 +30,18 @@ class Values:
     initial: int | None  # the initial value; None: null
     names: Mapping[int, Any] = field(default_factory=dict)  # code → value, of what is no integer
 
+    def solid(self) -> tuple[Ints, Ints, int]:
+        """`value`, `expected` and `initial` with one more code in the place of null."""
+        pair = (self.value, self.expected)
+        cells = [*(column.values for column in pair), np.array([self.initial or 0])]
+        highest = max(int(array.max(initial=0)) for array in cells)
+        null = highest + 1 if highest < _HIGHEST else _room(np.concatenate(cells), 1)
+        value, expected = (
+            column.values if column.valid.all() else np.where(column.valid, column.values, null)
+            for column in pair
+        )
+        return value, expected, null if self.initial is None else self.initial
+
     def content(self, code: int | None) -> Any:
         """The JSON value that has this code; an integer is itself, None is null."""
         return None if code is None else self.names.get(int(code), int(code))

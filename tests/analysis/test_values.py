@@ -90,3 +90,18 @@ def test_a_swap_that_cannot_be_taken_apart_is_an_error_with_its_row(payload):
         coded(history(rows))
     with pytest.raises(RecordError, match="operation 1: the payload is no JSON"):
         coded(history([{"value": 1}, {"payload": "{"}]))
+
+
+@pytest.mark.parametrize("initial", [None, 4, 2**63 - 1, "a"])
+def test_null_gets_a_code_of_its_own(initial):
+    for most in (5, 2**63 - 1):
+        rows = [{"value": most}, {"f": "cas", "value": 0, "expected": None}, {"f": "read"}]
+        value, expected, first = coded(history(rows), initial=initial).solid()
+        null = int(value[2])
+        assert null not in (0, most)
+        assert value.tolist() == [most, 0, null]
+        assert expected[1] == null
+        assert (first == null) == (initial is None)
+        assert (first == most) == (initial == most)
+    numbers = coded(history([{"value": 1}]), initial=1)
+    assert numbers.solid()[0] is numbers.value.values
