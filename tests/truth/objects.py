@@ -58,6 +58,9 @@ class Thing(Protocol):
     def ask(self, rng: Random, values: Values, process: int, asked: int) -> Request:
         """A request of a process that asked `asked` times before."""
 
+    def last(self, process: int) -> Request:
+        """A request when the others are over; only of things that have such an end."""
+
     def run(self, state: Any, request: Request) -> tuple[Any, Any]:
         """The state after, and the answer, which may be compared."""
 

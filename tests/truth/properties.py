@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from tests.truth import oracle
+from tests.truth import definitions, oracle
+from tests.truth.counted import GrowSet
 from tests.truth.objects import (
     Counter,
     Lock,
@@ -103,6 +104,32 @@ def sequential() -> Property:
     )
 
 
+def counted(
+    name: str,
+    thing: Thing,
+    truth: Callable[[Sequence[Row], Setting], str],
+    *,
+    finals: int = 3,
+    kinds: tuple[str, ...] = ("unique", "unique", "few"),
+    phases: bool = True,
+    by_key: bool = False,
+) -> Property:
+    """`finals`: final reads at most; `phases`: whether a run's final phase matters."""
+
+    def setting(rng: Random) -> Setting:
+        final = (150, 300) if phases and rng.random() < 0.5 else None
+        return Setting(kinds=kinds, final_ns=final)
+
+    def make(rng: Random, where: Setting) -> list[Row]:
+        how = style(rng, where.kinds, keys=((None,), (None,), ("x",)), operations=(3, 9))
+        begin = where.final_ns[0] if where.final_ns else None
+        last = int(rng.random() * (finals + 1))
+        how = how._replace(finals=last, final_ns=begin, operations=how.operations + last)
+        return simulate(rng, thing, how, where.initial)
+
+    return Property(name=name, setting=setting, make=make, truth=truth, by_key=by_key)
+
+
 INITIAL_LISTS = (None, None, None, [1, 2])
 INITIAL_VALUES = (None, None, 0, 1, "1", [1], 1.0)
 
@@ -152,5 +179,6 @@ PROPERTIES = {
             made=(Lock(), Lock(tokens=True)),
         ),
         sequential(),
+        counted("set", GrowSet(), lambda rows, where: definitions.set_(rows, where.final_ns)),
     )
 }

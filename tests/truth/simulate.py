@@ -31,6 +31,8 @@ class Style(NamedTuple):
     keys: tuple[str | None, ...]
     fault: str | None
     same: bool = False  # whether a process goes on after an indeterminate answer
+    finals: int = 0  # of the operations, how many are asked when the others are over
+    final_ns: int | None = None  # not before this
 
 
 class Moment(NamedTuple):
@@ -115,11 +117,14 @@ def _asked(
     for row in range(how.operations):
         client = int(draw() * how.processes)
         now += int(draw() * how.gap)
+        last = row >= how.operations - how.finals
+        if row == how.operations - how.finals:
+            now = max(max(free) + int(draw() * 3), how.final_ns or 0)
         start = max(now, free[client])
         end = start + int(draw() * how.length)
         free[client] = end
         process = name[client]
-        request = thing.ask(rng, values, process, asked[client])
+        request = thing.last(process) if last else thing.ask(rng, values, process, asked[client])
         asked[client] += 1
         chance = draw()
         outcome = "info" if chance < how.info else "ok" if chance > how.info + how.fail else "fail"
