@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from analysis.history import FAIL, INFO, History
 
 _DECIMALS = (3, 6, 9)
+_LONGEST = 60  # characters of a value; of a longer one half as many from each end
+_HALF = _LONGEST // 2 - 1
+_VERBS = {
+    "read": "read",
+    "write": "wrote",
+    "cas": "swapped",
+    "add": "added",
+    "append": "appended",
+}
+_NAMELESS = {"add": "the set", "append": "the text"}  # an object without a key
 
 
 def seconds(ns: int, decimals: int = 3) -> str:
@@ -46,9 +57,12 @@ class Teller:
         return f"process {int(self._history.process[row])}"
 
     def value(self, row: int) -> str:
-        """The value written or read; "nothing" for null."""
-        value = self._history.value.at(row)
-        return "nothing" if value is None else str(value)
+        """The value written or read, shortened if it is long; "nothing" for null."""
+        value = self._history.content(row)
+        if value is None:
+            return "nothing"
+        text = json.dumps(value)
+        return text if len(text) <= _LONGEST else f"{text[:_HALF]} … {text[-_HALF:]}"
 
     def seen(self, row: int) -> str:
         """The value the operation found: a read's value, a cas's expected one."""
@@ -59,7 +73,7 @@ class Teller:
 
     def key(self, row: int) -> str:
         """ "k0"; without keys "the set" or "the register"."""
-        nameless = "the set" if self._history.f.at(row) == "add" else "the register"
+        nameless = _NAMELESS.get(str(self._history.f.at(row)), "the register")
         return self._history.key.at(row) or nameless
 
     def deed(self, row: int) -> str:
@@ -76,17 +90,16 @@ class Teller:
     def did(self, row: int) -> str:
         """A whole clause with place and time."""
         history = self._history
-        verb = {"read": "read", "write": "wrote", "cas": "swapped", "add": "added"}
         f = str(history.f.at(row))
         what = f"{self.seen(row)} for {self.value(row)}" if f == "cas" else self.value(row)
-        where = {"read": "from", "add": "to"}.get(f, "in" if f == "cas" else "to")
+        where = {"read": "from", "cas": "in"}.get(f, "to")
         start, end = int(history.start_ns[row]), int(history.end_ns[row])
         when = f"between {self.at(start)} and {self.at(end)}"
         if history.type[row] == INFO:
             when = f"at {self.at(start)} (and never learned whether it happened)"
         if history.type[row] == FAIL:
             when += " (and was told that it failed)"
-        return f"{self.who(row)} {verb.get(f, f)} {what} {where} {self.key(row)} {when}"
+        return f"{self.who(row)} {_VERBS.get(f, f)} {what} {where} {self.key(row)} {when}"
 
     def done(self, row: int) -> str:
         """ "process 5's write of 23 had completed at 1.100 s"."""
