@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from tests.truth.objects import Counter, Lock, Request, Values
+from tests.truth.objects import Counter, Lock, PlainRegister, Request, Values
 from tests.truth.rows import Row
 
 
@@ -98,6 +98,13 @@ class Ids(GrowSet):
 
 class Tally(Counter):
     """A counter that may be read long after the last add."""
+
+    def last(self, process: int) -> Request:
+        return Request("read")
+
+
+class LastRegister(PlainRegister):
+    """A register that is read long after the last write."""
 
     def last(self, process: int) -> Request:
         return Request("read")

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from tests.truth import definitions, oracle
-from tests.truth.counted import GrowSet
+from tests.truth.counted import Bag, GrowSet, Guarded, Ids, LastRegister, Tally
 from tests.truth.objects import (
     Counter,
     Lock,
@@ -21,7 +21,7 @@ from tests.truth.objects import (
     Thing,
 )
 from tests.truth.rows import Row
-from tests.truth.simulate import simulate, style
+from tests.truth.simulate import KEYS, simulate, style
 
 ALL_KINDS = ("unique", "unique", "few", "json")
 ELEMENTS = ("unique", "unique", "few", "things")  # null stands for an empty queue
@@ -106,30 +106,85 @@ def sequential() -> Property:
 
 def counted(
     name: str,
-    thing: Thing,
+    things: tuple[Thing, ...],
     truth: Callable[[Sequence[Row], Setting], str],
     *,
-    finals: int = 3,
     kinds: tuple[str, ...] = ("unique", "unique", "few"),
-    phases: bool = True,
-    by_key: bool = False,
+    initials: tuple[Any, ...] = (None,),
+    phases: bool = False,
+    nodes: tuple[str | None, ...] = ("n1",),
+    finals: tuple[int, int] = (0, 3),
+    operations: tuple[int, int] = (3, 9),
+    processes: int | None = None,
+    keys: tuple[tuple[str | None, ...], ...] = KEYS,
 ) -> Property:
-    """`finals`: final reads at most; `phases`: whether a run's final phase matters."""
+    """`phases`: whether a run's final phase matters; `finals`: how many operations at the end."""
 
     def setting(rng: Random) -> Setting:
         final = (150, 300) if phases and rng.random() < 0.5 else None
-        return Setting(kinds=kinds, final_ns=final)
+        return Setting(kinds=kinds, final_ns=final, initial=rng.choice(initials))
 
     def make(rng: Random, where: Setting) -> list[Row]:
-        how = style(rng, where.kinds, keys=((None,), (None,), ("x",)), operations=(3, 9))
+        how = style(rng, where.kinds, keys=keys, operations=operations)
         begin = where.final_ns[0] if where.final_ns else None
-        last = int(rng.random() * (finals + 1))
-        how = how._replace(finals=last, final_ns=begin, operations=how.operations + last)
-        return simulate(rng, thing, how, where.initial)
+        last = rng.randint(*finals)
+        how = how._replace(
+            finals=last,
+            final_ns=begin,
+            operations=how.operations + last,
+            processes=processes or how.processes,
+        )
+        made = simulate(rng, rng.choice(things), how, where.initial)
+        if len(nodes) == 1:
+            return made
+        return [row._replace(node=nodes[int(rng.random() * len(nodes))]) for row in made]
 
-    return Property(name=name, setting=setting, make=make, truth=truth, by_key=by_key)
+    ties = len(nodes) == 1  # else the upper of two reads is the earlier
+    return Property(name=name, setting=setting, make=make, truth=truth, by_key=True, ties=ties)
 
 
+COUNTED = (
+    counted("set", (GrowSet(),), lambda rows, _: definitions.set_(rows)),
+    counted("set-full", (GrowSet(),), lambda rows, _: definitions.set_full(rows)),
+    counted("total-queue", (Bag(),), lambda rows, _: definitions.total_queue(rows)),
+    counted("unique-ids", (Ids(),), lambda rows, _: definitions.unique_ids(rows), finals=(0, 0)),
+    counted(
+        "counter",
+        (Tally(),),
+        lambda rows, where: definitions.counter(rows, where.initial),
+        kinds=("few",),
+        initials=(None, None, 0, 3, -2),
+    ),
+    counted(
+        "lock",
+        (Lock(), Guarded(), Guarded(tokens=True), Guarded(tokens=True)),
+        lambda rows, _: definitions.lock(rows),
+        finals=(0, 0),
+        operations=(6, 12),
+        processes=2,
+        keys=((None,), ("x",)),
+    ),
+    counted(
+        "convergence",
+        (GrowSet(), LastRegister()),
+        lambda rows, where: definitions.convergence(rows, where.final_ns),
+        kinds=("unique", "few"),
+        phases=True,
+        nodes=("n1", "n2", "n1", "n2", "n1", "n2", "n3", "", None),
+        finals=(1, 5),
+        operations=(1, 6),
+        keys=((None,), ("x",)),
+    ),
+    counted(
+        "staleness",
+        (PlainRegister(), Register()),
+        lambda rows, where: definitions.staleness(rows, where.initial),
+        kinds=("unique", "unique", "unique", "json"),
+        initials=(None, None, 0, "1"),
+        finals=(0, 0),
+        operations=(4, 10),
+    ),
+)
 INITIAL_LISTS = (None, None, None, [1, 2])
 INITIAL_VALUES = (None, None, 0, 1, "1", [1], 1.0)
 
@@ -179,6 +234,6 @@ PROPERTIES = {
             made=(Lock(), Lock(tokens=True)),
         ),
         sequential(),
-        counted("set", GrowSet(), lambda rows, where: definitions.set_(rows, where.final_ns)),
+        *COUNTED,
     )
 }

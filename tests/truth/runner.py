@@ -10,12 +10,13 @@ from random import Random
 import numpy as np
 
 from analysis.checkers import CHECKERS
-from analysis.checkers.base import CheckResult, Context, run_checker
+from analysis.checkers.base import CheckResult, Context, Meter, run_checker
 from analysis.history import History
 from tests.truth import change, proofs, rows
 from tests.truth.properties import Property, Setting
 from tests.truth.rows import Row
 
+STEPS = 10**9  # enough for hundreds of small histories at once
 ALONE = 8  # of so many histories that may be keys of one, one is also judged for itself
 
 
@@ -54,7 +55,8 @@ class Tally:
 
 def checked(about: Property, history: History, where: Setting) -> CheckResult:
     """The checker's result; one acknowledged operation is enough."""
-    context = Context(final_ns=where.final_ns, initial=where.initial, enough=1)
+    meter = Meter(STEPS)
+    context = Context(final_ns=where.final_ns, initial=where.initial, enough=1, meter=meter)
     return run_checker(about.name, CHECKERS, history, context)
 
 
@@ -95,7 +97,7 @@ def _alone(
 
 
 def agrees(result: CheckResult, truth: str) -> bool:
-    """Whether the verdict is so; "unknown" stands for valid as far as anything was observed."""
+    """Whether the verdict is so."""
     return str(result.verdict) == truth
 
 
@@ -108,46 +110,45 @@ def _wrong(
 def _together(
     about: Property, where: Setting, drawn: list[list[Row]], truths: list[str], tally: Tally
 ) -> None:
-    """All good histories as keys of one; then all bad ones, of which each must be blamed."""
-    good = [n for n, truth in enumerate(truths) if truth != "invalid"]
-    bad = [n for n, truth in enumerate(truths) if truth == "invalid"]
-    told = any(truths[n] == "valid" for n in good)
-    _all_good(about, where, [drawn[n] for n in good], "valid" if told else "unknown", tally)
+    """Histories of one verdict as keys of one history; of bad ones each must be blamed."""
+    for truth in ("valid", "unknown"):
+        _halved(
+            about,
+            where,
+            [h for h, t in zip(drawn, truths, strict=True) if t == truth],
+            truth,
+            tally,
+        )
+    bad = [history for history, truth in zip(drawn, truths, strict=True) if truth == "invalid"]
     if not bad:
         return
-    keyed, owner = as_keys([drawn[n] for n in bad])
+    keyed, owner = as_keys(bad)
     result = checked(about, rows.history(keyed), where)
     instances = [anomaly.instances for anomaly in result.anomalies]
     blamed = {owner[int(row)] for row in np.concatenate([*instances, np.empty(0, np.int64)])}
-    rest = [drawn[n] for at, n in enumerate(bad) if at not in blamed]
+    rest = [history for at, history in enumerate(bad) if at not in blamed]
     for history, given in zip(rest, rows.histories(rest), strict=True):
         result = checked(about, given, where)
-        if str(result.verdict) != "invalid":
+        if not agrees(result, "invalid"):
             tally.wrong.append(_wrong(about, history, where, "invalid", result))
 
 
-def _all_good(
+def _halved(
     about: Property, where: Setting, drawn: list[list[Row]], truth: str, tally: Tally
 ) -> None:
     """The verdict on all as keys of one; halves of them if it is not so, down to the culprit."""
     if not drawn:
         return
-    result = checked(about, rows.history(as_keys(drawn)[0]), where)
-    if str(result.verdict) in (truth, "valid"):
+    keyed = as_keys(drawn)[0] if len(drawn) > 1 else drawn[0]
+    result = checked(about, rows.history(keyed), where)
+    if agrees(result, truth):
         return
-    if len(drawn) == 1:
-        truth = about.truth(drawn[0], where)
-        if not agrees(result, truth):
-            tally.wrong.append(_wrong(about, drawn[0], where, truth, result))
-        return
-    half = len(drawn) // 2
     before = len(tally.wrong)
-    for part in (drawn[:half], drawn[half:]):
-        told = any(about.truth(history, where) == "valid" for history in part)
-        _all_good(about, where, part, "valid" if told else "unknown", tally)
-    if len(tally.wrong) == before and str(result.verdict) == "invalid":
-        everything = as_keys(drawn)[0]
-        tally.wrong.append(_wrong(about, everything, where, truth, result))
+    half = len(drawn) // 2
+    for part in (drawn[:half], drawn[half:]) if half else ():
+        _halved(about, where, part, truth, tally)
+    if len(tally.wrong) == before:
+        tally.wrong.append(_wrong(about, keyed, where, truth, result))
 
 
 def as_keys(drawn: Sequence[list[Row]]) -> tuple[list[Row], list[int]]:
