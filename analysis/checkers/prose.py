@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
-from analysis.history import FAIL, INFO, History
+from analysis.history import FAIL, INFO, MISMATCH, History
 
 _DECIMALS = (3, 6, 9)
 _LONGEST = 60  # characters of a value; of a longer one half as many from each end
@@ -37,6 +38,13 @@ def number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def _short(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_HALF]} … {text[-_HALF:]}"
+
+
 class Teller:
     """Tells the operations of one witness."""
 
@@ -58,18 +66,20 @@ class Teller:
 
     def value(self, row: int) -> str:
         """The value written or read, shortened if it is long; "nothing" for null."""
-        value = self._history.content(row)
-        if value is None:
-            return "nothing"
-        text = json.dumps(value)
-        return text if len(text) <= _LONGEST else f"{text[:_HALF]} … {text[-_HALF:]}"
+        return _short(self._carried(row)[1])
 
     def seen(self, row: int) -> str:
         """The value the operation found: a read's value, a cas's expected one."""
+        return _short(self._carried(row)[0])
+
+    def _carried(self, row: int) -> tuple[Any, Any]:
+        """(value found, value left); of anything but a cas both are what it carries."""
+        content = self._history.content(row)
         if self._history.f.at(row) != "cas":
-            return self.value(row)
-        value = self._history.expected.at(row)
-        return "nothing" if value is None else str(value)
+            return content, content
+        if isinstance(content, list) and not self._history.value.valid[row]:
+            return content[0], content[1]
+        return self._history.expected.at(row), content
 
     def key(self, row: int) -> str:
         """ "k0"; without keys "the set" or "the register"."""
@@ -97,6 +107,8 @@ class Teller:
         when = f"between {self.at(start)} and {self.at(end)}"
         if history.type[row] == INFO:
             when = f"at {self.at(start)} (and never learned whether it happened)"
+        if history.type[row] == FAIL and history.errors(MISMATCH)[row]:
+            return f"{self.who(row)} was refused its {self.deed(row)} in {self.key(row)} {when}"
         if history.type[row] == FAIL:
             when += " (and was told that it failed)"
         return f"{self.who(row)} {_VERBS.get(f, f)} {what} {where} {self.key(row)} {when}"
