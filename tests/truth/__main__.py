@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import secrets
 import sys
@@ -18,19 +17,11 @@ from tests.truth.runner import Tally, Wrong, judge
 
 BATCH = 500  # histories that one process judges at once
 HISTORIES = 1_000_000
-HEAD = (
-    "property",
-    "histories",
-    "valid",
-    "invalid",
-    "unknown",
-    "wrong",
-    "certificates",
-    "refused",
-    "mutants",
-    "accepted",
-    "seconds",
+COUNTS = (
+    *("histories", "valid", "invalid", "unknown", "wrong"),
+    *("certificates", "refused", "mutants", "accepted"),
 )
+HEAD = ("property", *COUNTS, "seconds")
 SHOWN = 3  # wrong verdicts that are shown of one property
 
 
@@ -65,17 +56,7 @@ def tallies(names: Sequence[str], histories: int, seed: str, jobs: int) -> dict[
 
 def line(name: str, tally: Tally) -> tuple[str, ...]:
     """A property's row of the table."""
-    numbers = (
-        tally.histories,
-        tally.valid,
-        tally.invalid,
-        tally.unknown,
-        len(tally.wrong),
-        tally.certificates,
-        tally.refused,
-        tally.mutants,
-        tally.accepted,
-    )
+    numbers = [len(tally.wrong) if field == "wrong" else getattr(tally, field) for field in COUNTS]
     return (name, *(f"{number:,}" for number in numbers), f"{tally.seconds:.1f}")
 
 
@@ -97,7 +78,7 @@ def table(found: dict[str, Tally]) -> str:
 
 def as_text(wrong: Wrong) -> str:
     """A wrong verdict and the smallest history that shows it."""
-    small = shrink.smallest(wrong)
+    small = wrong if wrong.expected in ("accepted", "refused") else shrink.smallest(wrong)
     return (
         f"{small.property}: expected {small.expected}, got {small.got} ({small.why})\n"
         f"  initial {small.setting.initial!r}, final phase {small.setting.final_ns}\n"
@@ -108,7 +89,9 @@ def as_text(wrong: Wrong) -> str:
 def as_json(found: dict[str, Tally], seed: str) -> str:
     """The same for programs."""
     rows = [
-        {"property": name} | dataclasses.asdict(tally) | {"wrong": len(tally.wrong)}
+        {"property": name}
+        | {field: getattr(tally, field) for field in COUNTS}
+        | {"wrong": len(tally.wrong), "seconds": round(tally.seconds, 1)}
         for name, tally in found.items()
     ]
     return json.dumps({"seed": seed, "properties": rows})
@@ -128,8 +111,9 @@ def main() -> int:
     found = tallies(options.property, options.histories, options.seed, options.jobs)
     print(as_json(found, options.seed) if options.json else table(found))
     for tally in found.values():
-        for wrong in sorted(tally.wrong, key=lambda wrong: len(wrong.history))[:SHOWN]:
-            print(f"\n{as_text(wrong)}", file=sys.stderr)
+        for part in (tally.wrong, tally.doubted):
+            for wrong in sorted(part, key=lambda wrong: len(wrong.history))[:SHOWN]:
+                print(f"\n{as_text(wrong)}", file=sys.stderr)
     bad = any(tally.wrong or tally.refused or tally.accepted for tally in found.values())
     print(f"seed {options.seed}: {'WRONG' if bad else 'no wrong verdict'}", file=sys.stderr)
     return 1 if bad else 0

@@ -38,6 +38,10 @@ class Values:
             return self._last
         return self.any()
 
+    def recent(self, count: int) -> int:
+        """One of the last `count` values, of values that are all different."""
+        return self._last - int(self._random() * min(count, self._last + 1))
+
     def any(self) -> Any:
         """A value that may have been written, and may not."""
         if self._kind in ("json", "things"):

@@ -90,6 +90,31 @@ def has_order(
     return False
 
 
+def is_linear(
+    rows: Sequence[Row], listed: Sequence[int], thing: Thing, initial: Any, mismatches: bool
+) -> bool:
+    """Whether the rows listed are an order as `linearizable` looks for, one key at a time."""
+    if len(set(listed)) < len(listed) or not set(listed) <= set(range(len(rows))):
+        return False
+    if not all(counts(rows[at], mismatches) for at in listed):
+        return False
+    needed = {
+        at for at, row in enumerate(rows) if counts(row, mismatches) and Operation(row, thing).must
+    }
+    if not needed <= set(listed):
+        return False
+    for key in {row.key for row in rows}:
+        part = [Operation(rows[at], thing) for at in listed if rows[at].key == key]
+        state = thing.initial(initial)
+        for place, one in enumerate(part):
+            if any(one.must and one.end < earlier.start for earlier in part[:place]):
+                return False
+            state, answer = possible(thing)(state, one.request)
+            if one.must and answer != one.answer:
+                return False
+    return True
+
+
 def sequential(rows: Sequence[Row], thing: Thing, initial: Any) -> bool:
     """Whether all operations have one order that keeps to the order of each process."""
     counted = [row for row in rows if counts(row, mismatches=False)]

@@ -38,7 +38,9 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Property:
-    """One property. `truth` says "valid", "invalid" or "unknown"."""
+    """One property. `truth` says "valid", "invalid" or "unknown"; `orders`, where there is such a
+    thing, whether rows are an order that proves it.
+    """
 
     name: str
     setting: Callable[[Random], Setting]
@@ -46,6 +48,7 @@ class Property:
     truth: Callable[[Sequence[Row], Setting], str]
     by_key: bool  # whether each key is judged for itself, so that histories can be keys of one
     ties: bool = True  # whether rows that end at one moment may stand in any order
+    orders: Callable[[Sequence[Row], Sequence[int], Setting], bool] | None = None
 
 
 def linearizable(
@@ -75,7 +78,10 @@ def linearizable(
         told = any(row.f in observing and row.type == "ok" and not row.error for row in rows)
         return "valid" if told else "unknown"
 
-    return Property(name=name, setting=setting, make=make, truth=truth, by_key=True)
+    def orders(rows: Sequence[Row], listed: Sequence[int], where: Setting) -> bool:
+        return oracle.is_linear(rows, listed, thing, where.initial, mismatches)
+
+    return Property(name=name, setting=setting, make=make, truth=truth, by_key=True, orders=orders)
 
 
 def sequential() -> Property:

@@ -46,6 +46,14 @@ class Tally:
     accepted: int = 0  # certificates of wrong verdicts, or that were altered
     seconds: float = 0.0
     wrong: list[Wrong] = field(default_factory=list)
+    doubted: list[Wrong] = field(default_factory=list)  # certificates judged as they should not be
+
+    def keep(
+        self, got: str, about: Property, history: list[Row], where: Setting, certificate: object
+    ) -> None:
+        """Remember a certificate that was not judged as it should be."""
+        expected = "accepted" if got == "refused" else "refused"
+        self.doubted.append(Wrong(about.name, history, where, expected, got, str(certificate)))
 
     def add(self, other: Tally) -> None:
         """Count the other's too."""
@@ -89,11 +97,13 @@ def _alone(
 ) -> None:
     """Each history for itself, after changes that change no verdict; and some certificates."""
     changed = [change.harmless(rng, history, where, about) for history, _ in drawn]
+    judged: list[proofs.Judged] = []
     for history, (_, truth), given in zip(changed, drawn, rows.histories(changed), strict=True):
         result = checked(about, given, where)
         if not agrees(result, truth):
             tally.wrong.append(_wrong(about, history, where, truth, result))
-    proofs.judge(about, where, changed, [truth for _, truth in drawn], rng, tally)
+        judged.append((history, truth, result))
+    proofs.judge(about, where, judged[:: 1 if about.by_key else ALONE], rng, tally)
 
 
 def agrees(result: CheckResult, truth: str) -> bool:

@@ -14,6 +14,7 @@ from tests.truth.rows import Row
 
 LATER = 30.0  # how long after it was given up an operation may still take effect, at most
 FAULTS = ("stale", "lost", "moved", "wild", "swapped", "stale", "lost", "moved", "twice", "undone")
+REMEMBERED = 40  # states that a stale answer may come from
 KEYS = ((None,), (None,), (None,), ("x",), ("x",), ("x", "y"), ("x", None))
 
 
@@ -170,6 +171,7 @@ def _take_effect(
         state = past[-1]
     if state != past[-1]:
         past.append(state)
+        del past[:-REMEMBERED]
     return answer
 
 
