@@ -94,24 +94,50 @@ def is_linear(
     rows: Sequence[Row], listed: Sequence[int], thing: Thing, initial: Any, mismatches: bool
 ) -> bool:
     """Whether the rows listed are an order as `linearizable` looks for, one key at a time."""
-    if len(set(listed)) < len(listed) or not set(listed) <= set(range(len(rows))):
+    return _complete(rows, listed, thing, mismatches) and all(
+        _possible(part, real_time(part), possible(thing), thing.initial(initial))
+        for key in {row.key for row in rows}
+        for part in [[Operation(rows[at], thing) for at in listed if rows[at].key == key]]
+    )
+
+
+def is_serial(rows: Sequence[Row], listed: Sequence[int], thing: Thing, initial: Any) -> bool:
+    """Whether the rows listed are an order as `sequential` looks for."""
+    if not _complete(rows, listed, thing, mismatches=False):
         return False
-    if not all(counts(rows[at], mismatches) for at in listed):
-        return False
-    needed = {
-        at for at, row in enumerate(rows) if counts(row, mismatches) and Operation(row, thing).must
-    }
-    if not needed <= set(listed):
-        return False
-    for key in {row.key for row in rows}:
-        part = [Operation(rows[at], thing) for at in listed if rows[at].key == key]
-        state = thing.initial(initial)
-        for place, one in enumerate(part):
-            if any(one.must and one.end < earlier.start for earlier in part[:place]):
-                return False
-            state, answer = possible(thing)(state, one.request)
-            if one.must and answer != one.answer:
-                return False
+    place = {at: number for number, at in enumerate(listed)}
+    upper_first = [rows[at] for at in sorted(listed)]
+    by_row = process_order([Operation(row, thing) for row in upper_first], upper_first)
+    before = [
+        sum(1 << place[x] for n, x in enumerate(sorted(listed)) if need >> n & 1) for need in by_row
+    ]
+    before = [before[sorted(listed).index(at)] for at in listed]
+    part = [Operation(rows[at], thing) for at in listed]
+    keys = sorted({row.key for row in rows}, key=str)
+    run = on_one_of(thing, keys, [rows[at].key for at in listed], part)
+    return _possible(part, before, run, tuple(thing.initial(initial) for _ in keys))
+
+
+def _complete(rows: Sequence[Row], listed: Sequence[int], thing: Thing, mismatches: bool) -> bool:
+    """Whether each row that happened is listed, none that did not, and none twice."""
+    counted = {at for at, row in enumerate(rows) if counts(row, mismatches)}
+    needed = {at for at in counted if Operation(rows[at], thing).must}
+    return len(set(listed)) == len(listed) and needed <= set(listed) <= counted
+
+
+def _possible(
+    part: Sequence[Operation],
+    before: Sequence[int],
+    run: Callable[[Any, Request], tuple[Any, Any]],
+    state: Any,
+) -> bool:
+    """Whether each operation of this order has what must come before it there, and its answer."""
+    for place, (one, need) in enumerate(zip(part, before, strict=True)):
+        if need >> place:
+            return False
+        state, answer = run(state, one.request)
+        if one.must and answer != one.answer:
+            return False
     return True
 
 

@@ -91,9 +91,8 @@ def sequential() -> Property:
 
     def make(rng: Random, where: Setting) -> list[Row]:
         how = style(rng, where.kinds, keys=keys)
-        return simulate(
-            rng, thing, how._replace(processes=2 + int(rng.random() * 2)), where.initial
-        )
+        how = how._replace(processes=2 + int(rng.random() * 2), same=rng.random() < 0.2)
+        return simulate(rng, thing, how, where.initial)
 
     def truth(rows: Sequence[Row], where: Setting) -> str:
         if not oracle.sequential(rows, thing, where.initial):
@@ -105,8 +104,17 @@ def sequential() -> Property:
         chosen = ALL_KINDS if rng.random() < 0.5 else (rng.choice(ALL_KINDS),)
         return Setting(initial=rng.choice((None, None, 0, 1)), kinds=chosen)
 
+    def orders(rows: Sequence[Row], listed: Sequence[int], where: Setting) -> bool:
+        return oracle.is_serial(rows, listed, thing, where.initial)
+
     return Property(
-        name="sequential", setting=setting, make=make, truth=truth, by_key=False, ties=False
+        name="sequential",
+        setting=setting,
+        make=make,
+        truth=truth,
+        by_key=False,
+        ties=False,
+        orders=orders,
     )
 
 
