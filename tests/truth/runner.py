@@ -14,9 +14,11 @@ from analysis.checkers.base import CheckResult, Context, Meter, run_checker
 from analysis.history import History
 from tests.truth import change, proofs, rows
 from tests.truth.properties import Property, Setting
+from tests.truth.routes import machine_code
 from tests.truth.rows import Row
 
 STEPS = 10**9  # enough for hundreds of small histories at once
+COMPILED = 0.25  # share of batches that compiled kernels judge
 ALONE = 8  # of so many histories that may be keys of one, one is also judged for itself
 
 
@@ -79,11 +81,12 @@ def judge(about: Property, seed: str, count: int) -> Tally:
     tally = Tally(histories=len(drawn))
     for verdict in truths:
         setattr(tally, verdict, getattr(tally, verdict) + 1)
-    alone = range(len(drawn))
-    if about.by_key:
-        _together(about, where, drawn, truths, tally)
-        alone = range(0, len(drawn), ALONE)
-    _alone(about, where, [(drawn[n], truths[n]) for n in alone], rng, tally)
+    with machine_code(always=rng.random() < COMPILED):
+        alone = range(len(drawn))
+        if about.by_key:
+            _together(about, where, drawn, truths, tally)
+            alone = range(0, len(drawn), ALONE)
+        _alone(about, where, [(drawn[n], truths[n]) for n in alone], rng, tally)
     tally.seconds = time.perf_counter() - began
     return tally
 
