@@ -8,6 +8,7 @@ AftershockError                 anything a user may see; never a traceback
 ├─ ClusterError                 a node did not become ready; carries its last log lines
 ├─ FaultError                   a fault could not be injected or healed
 ├─ RecordError                  a run directory or a history is missing, truncated or hostile
+│   └─ HistoryError             a history file of another tool: file:line, expected, got
 └─ Interrupted                  Ctrl-C: healed, kept what there is
 """
 
@@ -77,6 +78,10 @@ class RecordError(AftershockError):
     """A run directory or history cannot be read as one."""
 
     exit_code = EXIT_USAGE
+
+
+class HistoryError(RecordError):
+    """A history file of another tool is not what its format says; `what` begins with file:line."""
 
 
 class Interrupted(AftershockError):

@@ -6,13 +6,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.formats.base import Format
-from chaos.errors import RecordError
+from analysis.formats import elle_json, jepsen, limo, porcupine, timed
+from analysis.formats.base import Format, Imported
+from analysis.formats.source import head_of
+from analysis.proof.source import fingerprint
+from chaos.errors import HistoryError, UsageError
 from chaos.record import rundir
 from chaos.record.reader import RunData, open_run
+from chaos.record.schema import FAULTS, SAMPLES
 
-FORMATS: Mapping[str, Format] = {}
+RUN = "run"
 HEAD_BYTES = 1 << 16
+FORMATS: Mapping[str, Format] = {
+    known.name: known
+    for known in (
+        jepsen.JEPSEN,
+        elle_json.FORMAT,
+        porcupine.FORMAT,
+        jepsen.PORCUPINE_KV,
+        limo.FORMAT,
+        timed.FASTLIN,
+        timed.FPTLIN,
+    )
+}
+ABOUT_RUN = "a run directory, as `aftershock run` and `aftershock import` make it"
 
 
 def open_history(path: Path, format_name: str | None = None, initial: Any = None) -> RunData:
@@ -20,9 +37,54 @@ def open_history(path: Path, format_name: str | None = None, initial: Any = None
 
     Raises RecordError when it is neither, and HistoryError with `file:line` for bad input.
     """
-    if format_name in (None, "run") and (path.is_dir() or not path.exists()):
+    if format_name not in (None, RUN, *FORMATS):
+        known = ", ".join((RUN, *FORMATS))
+        raise UsageError(f"expected a format of {known}; got {format_name!r}")
+    if format_name == RUN or (format_name is None and (path.is_dir() or not path.exists())):
         data = open_run(path)
         if initial is not None:
-            data.meta["imported"] = {"initial": initial, **data.meta["imported"]}
+            data.meta["imported"] = {**data.meta["imported"], "initial": initial}
         return data
-    raise RecordError(f"expected a run directory at {path}, found a file", fix=rundir.RUN_JSON)
+    chosen = recognise(path) if format_name is None else FORMATS[format_name]
+    if format_name is not None:
+        head_of(path, HEAD_BYTES)  # refuses what no format can be
+    return _as_run(path, chosen, chosen.read(path, initial))
+
+
+def recognise(path: Path) -> Format:
+    """The format of a history file, by its first 64 KiB; HistoryError unless it is just one."""
+    head = head_of(path, HEAD_BYTES)
+    found = [known for known in FORMATS.values() if known.recognises(path, head)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " and ".join(known.name for known in found)
+        raise HistoryError(f"{path} may be {names}", fix="say which: --format NAME")
+    missing = "\n".join(f"  {known.name}: no {known.signs}" for known in FORMATS.values())
+    begins = head[:40].split(b"\n")[0].decode("utf-8", "replace")
+    raise HistoryError(
+        f"{path} is of no format we know: it begins with {begins!r}",
+        detail=missing,
+        fix="name its format with --format NAME (aftershock list formats)",
+    )
+
+
+def _as_run(path: Path, chosen: Format, found: Imported) -> RunData:
+    """The run that importing the file would make."""
+    imported = {
+        "format": chosen.name,
+        "file": path.name,
+        "properties": list(found.properties),
+        "initial": found.initial,
+        "sha256": fingerprint(path),
+    }
+    meta = rundir.new_run_json(name=path.stem, state="done", imported=imported)
+    return RunData(
+        path=path.resolve(),
+        meta=meta,
+        history=found.table,
+        faults=FAULTS.empty_table(),
+        samples=SAMPLES.empty_table(),
+        cut_ns=None,
+        notes=list(found.notes),
+    )

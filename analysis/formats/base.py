@@ -20,6 +20,7 @@ class Imported:
 
     table: pa.Table  # schema HISTORY, ordered by completion
     properties: tuple[str, ...]  # what the format, or the operations in it, can decide
+    initial: Any = None  # a register's initial value: the user's, else the format's own
     notes: tuple[str, ...] = field(default=())  # what a reader of the verdict should know
 
 
@@ -29,5 +30,6 @@ class Format:
 
     name: str  # as in `--format`
     about: str  # one line for `aftershock list formats`
+    signs: str  # what a file of it must show to be recognised
     recognises: Callable[[Path, bytes], bool]  # by the path and its first 64 KiB
     read: Callable[[Path, Any], Imported]
