@@ -17,8 +17,22 @@ _VERBS = {
     "cas": "swapped",
     "add": "added",
     "append": "appended",
+    "enqueue": "enqueued",
+    "dequeue": "dequeued",
+    "push": "pushed",
+    "pop": "popped",
+    "peek": "saw",
 }
-_NAMELESS = {"add": "the set", "append": "the text"}  # an object without a key
+_WHERE = {"read": "from", "cas": "in", "dequeue": "from", "pop": "from", "peek": "next in"}
+_TAKES = frozenset({"dequeue", "pop"})  # what these carry is their answer
+_NAMELESS = {  # an object without a key
+    "add": "the set",
+    "append": "the text",
+    "enqueue": "the queue",
+    "dequeue": "the queue",
+    "push": "the stack",
+    "pop": "the stack",
+}
 
 
 def seconds(ns: int, decimals: int = 3) -> str:
@@ -83,7 +97,10 @@ class Teller:
 
     def key(self, row: int) -> str:
         """ "k0"; without keys "the set" or "the register"."""
-        nameless = _NAMELESS.get(str(self._history.f.at(row)), "the register")
+        f = str(self._history.f.at(row))
+        if f == "peek":
+            f = "push" if "push" in self._history.f.names else "enqueue"
+        nameless = _NAMELESS.get(f, "the register")
         return self._history.key.at(row) or nameless
 
     def deed(self, row: int) -> str:
@@ -102,11 +119,12 @@ class Teller:
         history = self._history
         f = str(history.f.at(row))
         what = f"{self.seen(row)} for {self.value(row)}" if f == "cas" else self.value(row)
-        where = {"read": "from", "cas": "in"}.get(f, "to")
+        where = _WHERE.get(f, "to")
         start, end = int(history.start_ns[row]), int(history.end_ns[row])
         when = f"between {self.at(start)} and {self.at(end)}"
         if history.type[row] == INFO:
             when = f"at {self.at(start)} (and never learned whether it happened)"
+            what = "something" if f in _TAKES else what
         if history.type[row] == FAIL and history.errors(MISMATCH)[row]:
             return f"{self.who(row)} was refused its {self.deed(row)} in {self.key(row)} {when}"
         if history.type[row] == FAIL:
