@@ -79,16 +79,18 @@ def judge(
         context = Context(
             final_ns=_final_ns(run),
             initial=imported.get("initial"),
-            enough=1 if imported else MIN_ACKNOWLEDGED,
+            enough=1 if rundir.is_imported(run.meta) else MIN_ACKNOWLEDGED,
             meter=Meter(limits.budget, left_s),
         )
-        checks.append(attribute(run_checker(name, CHECKERS, history, context), history, run))
+        check = run_checker(name, CHECKERS, history, context)
+        checks.append(check if rundir.is_imported(run.meta) else attribute(check, history, run))
     verdict = worst(check.verdict for check in checks)
     notes = list(run.notes)
     primaries = two_at_once(run.samples)
     return {
         "version": RESULTS_VERSION,
         "path": str(run.path),
+        "format": imported.get("format"),
         "verdict": str(verdict),
         "summary": _summary(run, verdict, checks, primaries),
         "checks": [check.to_json() | _proof(check, run, proofs, notes) for check in checks],
@@ -139,7 +141,7 @@ def worst(verdicts: Any) -> Verdict:
 
 def default_properties(run: RunData) -> list[str]:
     """The properties that this run's workload can decide; none for a workload we do not know."""
-    if run.meta["imported"]:
+    if rundir.is_imported(run.meta):
         return list(run.meta["imported"].get("properties", ()))
     workload = run.meta["experiment"].get("workload")
     name = workload.get("name") if isinstance(workload, dict) else None
@@ -175,6 +177,8 @@ def _part(
     name: str, work: Callable[[RunData], dict[str, Any]], run: RunData, notes: list[str]
 ) -> dict[str, Any]:
     """A part of the results that must not lose the verdict when it fails; then it is empty."""
+    if rundir.is_imported(run.meta):
+        return {}
     try:
         return work(run)
     except Exception as error:
@@ -186,12 +190,17 @@ def _summary(
     run: RunData, verdict: Verdict, checks: Sequence[CheckResult], primaries: Mapping[str, Any]
 ) -> str:
     """Faults that were not what they should be, what was wrong with the run, then the verdict."""
-    parts = [*doubts(run), *left_out(run), *(_capital(note) for note in run.notes)]
+    about_run = [_capital(note) for note in run.notes]
+    foreign = rundir.is_imported(run.meta)
+    parts = [] if foreign else [*doubts(run), *left_out(run), *about_run]
     if not checks:
-        parts.append("Unknown: no property was checked, for this workload promises none we know")
+        whose = "these operations decide" if foreign else "this workload promises"
+        parts.append(f"Unknown: no property was checked, for {whose} none we know")
     for check in sorted(checks, key=lambda c: c.verdict is not verdict):
         named = f"{check.property} is {check.verdict}: " if len(checks) > 1 else ""
         parts.append(_capital(f"{named}{check.why}"))
+    if foreign:
+        parts += about_run
     seconds = primaries["two_at_once_s"]
     if seconds:
         nodes = sorted({node for window in primaries["windows"] for node in window["nodes"]})

@@ -29,7 +29,10 @@ FORMATS: Mapping[str, Format] = {
         timed.FPTLIN,
     )
 }
-ABOUT_RUN = "a run directory, as `aftershock run` and `aftershock import` make it"
+ABOUT: Mapping[str, str] = {
+    RUN: "a run directory, as `aftershock run` and `aftershock import` make it",
+    **{known.name: known.about for known in FORMATS.values()},
+}
 
 
 def open_history(path: Path, format_name: str | None = None, initial: Any = None) -> RunData:

@@ -19,7 +19,7 @@ from analysis.formats.sink import Sink, attempted
 from analysis.formats.source import DEPTH_MAX, DIGITS_MAX, Pieces, bad
 from chaos.errors import HistoryError
 
-_BEGINS = re.compile(rb"\s*(?:\[\s*)?\{\s*\"")
+_BEGINS = re.compile(rb"\s*+(?:\[\s*+)?\{\s*+\"")
 _TYPE = re.compile(rb'"type"\s*:\s*":?(?:invoke|ok|fail|info)"')
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 _BETWEEN = re.compile(r"[\s,]*+")

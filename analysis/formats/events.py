@@ -129,7 +129,7 @@ class Pairs:
             error = self._words.error.code(UNANSWERED)
             end = np.full(len(self._open), self._last or 0, np.int64)
             errors = pa.array(np.full(len(self._open), error, np.int32))
-            kinds = np.full(len(self._open), INFO, np.int8)
+            kinds = np.full(len(self._open), INFO, np.int64)
             self._append(self._open, kinds, errors, self._open_t, np.maximum(end, self._open_t))
 
     def _times(self, batch: pa.RecordBatch) -> Ints:
@@ -175,7 +175,7 @@ class Pairs:
         asked, told = events.take(pa.array(starts)), events.take(pa.array(ends))
         self._same(asked, told, "f", "to complete what it invoked,", self._words.f)
         self._same(asked, told, "key", "to complete on the key it named,", self._words.key)
-        kind = numbers(told, "kind").astype(np.int8)
+        kind = numbers(told, "kind").astype(np.int64)
         errors, refused = told["error"], np.zeros(len(kind), np.bool_)
         payload = told["payload"]
         if pc.any(pc.is_in(payload, value_set=_ANSWERS)).as_py():
@@ -186,7 +186,7 @@ class Pairs:
             cas = self._does(asked, ("cas",))
             errors = pc.if_else(pa.array(refused), pa.array(np.where(cas, *codes), pa.int32()),
                                 errors)  # fmt: skip
-            kind = np.where(refused, FAIL, kind).astype(np.int8)
+            kind = np.where(refused, FAIL, kind)
         heard = (kind == OK) & (valid(told, "value") | valid(told, "payload")
                                 | valid(told, "expected"))  # fmt: skip
         use = pa.array(heard)
@@ -247,7 +247,7 @@ class Pairs:
         self, asked: pa.RecordBatch, kind: Ints, errors: pa.Array, start: Ints, end: Ints
     ) -> None:
         columns = {name: asked[name] for name in ("process", "f", "key", *_CARRIED, "line")}
-        columns |= {"kind": pa.array(kind, pa.int8()), "error": errors}
+        columns |= {"kind": pa.array(kind.astype(np.int8)), "error": errors}
         columns |= {"start_ns": pa.array(start), "end_ns": pa.array(end)}
         self.rows.append(pa.record_batch(columns))
 

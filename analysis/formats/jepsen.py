@@ -29,7 +29,7 @@ from analysis.formats.source import (
 from analysis.formats.table import Object
 
 NEWLINE = 10
-_BEGINS = re.compile(rb"(?:[\s,]|;[^\n]*\n)*[\[(]?(?:[\s,]|;[^\n]*\n)*(?:#[\w.]+)?\{")
+_BEGINS = re.compile(rb"(?:[\s,]|;[^\n]*\n)*+[\[(]?(?:[\s,]|;[^\n]*\n)*+(?:#[\w.]+)?\{")
 _TYPE = re.compile(rb":type[\s,]+:(?:invoke|ok|fail|info)\b")
 _KV = re.compile(rb"\{:process \d+, :type :\w+, :f :(?:put|append|get), :key ")
 

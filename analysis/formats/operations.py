@@ -119,6 +119,8 @@ class Operations:
         else:
             self.numbered += 1
         name = self._name(f, value, line)
+        if self.keyed is None and (":key" in form or "key" in form):
+            self.keyed = False  # the key stands beside the value
         values, code = self._value(name, kind, value, line)
         if key is not None:
             code = self.words.key.code(key)

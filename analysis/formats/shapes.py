@@ -95,12 +95,12 @@ class Shapes:
         for shape in self._shapes:
             batches += self._apply(shape, lines, numbers, done)
         while len(self._shapes) < SHAPES_MAX and self._failed < SHAPES_MAX and not done.all():
-            shape = learn(lines[int(np.argmin(done))].as_py())
-            if shape is None or shape in self._shapes:
+            learnt = learn(lines[int(np.argmin(done))].as_py())
+            if learnt is None or learnt in self._shapes:
                 self._failed += 1
                 break
-            self._shapes.append(shape)
-            batches += self._apply(shape, lines, numbers, done)
+            self._shapes.append(learnt)
+            batches += self._apply(learnt, lines, numbers, done)
         return batches, done
 
     def _apply(
@@ -253,7 +253,7 @@ class _Contents:
         self, raw: pa.Array, rest: Mask, value: pa.Array, expected: pa.Array, payload: pa.Array
     ) -> tuple[pa.Array, pa.Array, pa.Array]:
         """The columns with what only the parser can read."""
-        columns = [[None] * len(raw) for _ in range(3)]
+        columns: list[list[Any]] = [[None] * len(raw) for _ in range(3)]
         for row in np.flatnonzero(rest):
             parsed = _one(raw[int(row)].as_py())
             if parsed is _MANY or (self._is_cas_of_another_form(int(row), parsed)):

@@ -52,12 +52,9 @@ EMPTY = -1
 _OURS = {"contains_true": "contains", "contains_false": "contains", "read_modify_write": "cas"}
 _HEADER = re.compile(r"#\s*([a-z_]+)$")
 _NUMBER = re.compile(r"-?\d{1,19}")
-_FASTLIN = re.compile(
-    rb"\s*#\s*[a-z_]+\s*\n(?:\s*(?:#[^\n]*)?\n)*[ \t]*[a-z_]+(?:[ \t]+-?\d+){3}\s"
-)
-_FPTLIN = re.compile(
-    rb"\s*#\s*[a-z_]+\s*\n(?:\s*(?:#[^\n]*)?\n)*[ \t]*(?:\d+[ \t]+){3}[A-Z_]+(?:[ \t]|\r?\n)"
-)
+_TYPED = rb"\s*+#[ \t]*[a-z_]+[ \t\r]*\n(?:[ \t]*+(?:#[^\n]*)?\r?\n)*+[ \t]*+"
+_FASTLIN = re.compile(_TYPED + rb"[a-z_]+(?:[ \t]+-?\d+){3}\s")
+_FPTLIN = re.compile(_TYPED + rb"(?:\d+[ \t]+){3}[A-Z_]+\s")
 # (process or None, method, values, start, end)
 Line = tuple[int | None, str, list[int], int, int]
 
@@ -187,7 +184,7 @@ class _Rows:
         no = pa.array(np.frombuffer(self._no, np.bool_)[order])
         value = pa.array(columns["value"][order], mask=null)
         said = pc.binary_join_element_wise("[", value.cast(pa.string()), ",false]", "")
-        swap = self._name == "rmw"
+        no_swap = np.full(len(order), self._name != "rmw")
         process = _lanes(start, end) if self._lanes else columns["process"][order]
         return [
             pa.record_batch(
@@ -196,9 +193,7 @@ class _Rows:
                     "f": pa.array(columns["f"][order].astype(np.int32)),
                     "key": pa.nulls(len(order), pa.int32()),
                     "value": pc.if_else(no, None, value),
-                    "expected": pa.array(
-                        columns["expected"][order], mask=~np.full(len(order), swap)
-                    ),
+                    "expected": pa.array(columns["expected"][order], mask=no_swap),
                     "payload": pc.if_else(no, said, None),
                     "kind": pa.array(np.full(len(order), OK, np.int8)),
                     "error": pa.nulls(len(order), pa.int32()),

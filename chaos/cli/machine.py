@@ -23,6 +23,7 @@ KINDS = (
     "stories",
     "prices",
     "properties",
+    "formats",
 )
 
 images_app = typer.Typer(help="Container images: build, list, prune.", no_args_is_help=True)
@@ -80,6 +81,10 @@ def list_(kind: Annotated[str, typer.Argument(help=" | ".join(KINDS))], json: Js
             (name, (check.__doc__ or "").strip().splitlines()[0])
             for name, check in CHECKERS.items()
         ]
+    elif kind == "formats":
+        from analysis.formats import ABOUT
+
+        rows = list(ABOUT.items())
     else:
         rows = catalog(kind)
     if json:

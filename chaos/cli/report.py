@@ -28,11 +28,16 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
     out.print(
         "  operations   " + ", ".join(f"{counts.get(k, 0):,} {k}" for k in ("ok", "fail", "info"))
     )
-    _faults_line(results.get("faults", {}))
+    if not results.get("format"):
+        _faults_line(results.get("faults", {}))
     _primaries_line(results.get("primaries", {}))
     _availability_line(results.get("availability", {}))
     _cost_line(results.get("cost", {}))
     _proofs_line(path, results["checks"])
+    if path.is_file():
+        _line(f"  history      {path} ({results.get('format')})")
+        _line(f"  next         aftershock import {path} --to runs/{path.stem}/imported")
+        return
     _line(f"  run          {path}")
     more = "" if shown else f"aftershock show {path}   ·   "
     _line(f"  next         {more}aftershock dashboard")
@@ -98,11 +103,16 @@ def full_report(run: RunData, results: Mapping[str, Any]) -> None:
     """`aftershock show`: faults without effect, notes, each check's reasoning, each fault as
     measured, the summary."""
     from analysis.doubts import doubts
+    from chaos.record.rundir import is_imported
 
     meta = run.meta
     for doubt in doubts(run):
         _fill(f"! {doubt}", "  ", "bold red")
-    _line(f"{meta['name']}  seed {meta['seed']}  {meta['started_utc']}  {meta['state']}")
+    if is_imported(meta):
+        imported = meta["imported"]
+        _line(f"{meta['name']}  imported from {imported.get('file')} ({imported['format']})")
+    else:
+        _line(f"{meta['name']}  seed {meta['seed']}  {meta['started_utc']}  {meta['state']}")
     for note in run.notes:
         _fill(f"note: {note}", "  ")
     for check in results["checks"]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def new_run_json(**keys: Any) -> dict[str, Any]:
     """A run.json with every key of RUN_DEFAULTS, and `keys` over them."""
     return copy.deepcopy(RUN_DEFAULTS) | keys
+
+
+def is_imported(meta: Mapping[str, Any]) -> bool:
+    """Whether the operations were recorded by another tool: then there are no faults, nodes or
+    phases to speak of, and what clients felt is not to be had from them."""
+    return "format" in meta["imported"]
 
 
 def read_run_json(path: Path) -> dict[str, Any]:
