@@ -1,25 +1,23 @@
 """A register history as versions: who wrote each value, and who saw it.
 
-Every written value is unique per key, so a value names a version. Keys are laid end to end in time:
-each gets its own stretch of a common clock, which changes no order within a key and makes every
-operation of one key precede every operation of the next. By locality (Herlihy & Wing 1990) the
-whole is linearizable exactly if each key is, so everything after this file knows only one register.
+A value that was seen and that one operation alone can have written names a version. Keys where
+another value was seen are left to the general search. Keys are laid end to end in time: each gets
+its own stretch of a common clock, which changes no order within a key and makes every operation of
+one key precede every operation of the next. By locality (Herlihy & Wing 1990) the whole is
+linearizable exactly if each key is, so everything after this file knows only one register.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.history import FAIL, INFO, OK, Codes, History, Ints, Mask, Words
+from analysis.history import FAIL, INFO, MISMATCH, OK, Codes, History, Ints, Mask, Words
+from analysis.values import Values
 
 NOWHERE = -1  # version of a value that nobody wrote to that key
 CLOCK_MAX = 2**61  # two clock readings may be added without overflow
-
-
-class NotUnique(Exception):
-    """Two writes of one value to one key: a value no longer names a version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +25,8 @@ class Versions:
     """Versions 0 … w-1 are writes and swaps (`row`), then one initial version per key.
 
     `parent` of a successful cas is the version it replaced, else NOWHERE. `live` is false for an
-    indeterminate write whose value nobody saw: it is dropped. Reads are ok reads only.
+    indeterminate write whose value nobody saw: it is dropped. Reads are ok reads only; a refusal is
+    a failed cas that found another value than `refused_version`.
     All times are readings of the common clock (keys end to end).
     """
 
@@ -41,19 +40,24 @@ class Versions:
     read_version: Ints
     read_start: Ints
     read_end: Ints
+    refused_row: Ints
+    refused_version: Ints
+    refused_start: Ints
+    refused_end: Ints
     unexplained: Ints  # rows of ok reads and live cas that saw a value nobody can have written
     aborted: Mask  # of those: the value belongs to a definitely failed write
+    searched: Ints  # keys (`key_codes`) of which nothing is here, except in `unexplained`
 
 
 class _Lookup:
-    """Finds the version of a (key, value)."""
+    """Finds the version of a (key, value), the first one where there are several: then `twice`."""
 
-    def __init__(self, key: Codes, value: Ints, version: Ints) -> None:
-        self._version = version
+    def __init__(self, key: Codes, value: Ints) -> None:
         self._key = key
         low, high = (int(value.min()), int(value.max())) if len(value) else (0, 0)
         self._low, self._size = low, high - low + 1
         self._table: Ints | None = None
+        self.twice = np.zeros(len(value), np.bool_)
         if self._size <= 8 * len(value) + 1024:
             table = np.full(self._size + 1, NOWHERE, np.int64)  # the last cell: out of range
             table[value - low] = np.arange(len(value))
@@ -61,71 +65,107 @@ class _Lookup:
                 self._table = table
         if self._table is None:
             self._names = np.unique(value)
-            packed = self._pack(key, value)
+            packed = self._pack(key, np.searchsorted(self._names, value))
             self._order = np.argsort(packed, kind="stable")
             self._packed = packed[self._order]
-            if bool((self._packed[1:] == self._packed[:-1]).any()):
-                where = int(np.argmax(self._packed[1:] == self._packed[:-1]))
-                raise NotUnique(int(value[self._order[where]]))
+            again = np.append(self._packed[1:] == self._packed[:-1], False)
+            self.twice[self._order[again]] = True  # all but the last of those that share a value
 
-    def _pack(self, key: Codes, value: Ints) -> Ints:
-        place = np.searchsorted(self._names, value)
+    def _pack(self, key: Codes, place: Ints) -> Ints:
         return key.astype(np.int64) * (len(self._names) + 1) + place
 
     def __call__(self, key: Codes, value: Ints) -> Ints:
         """Versions, NOWHERE where that value was not written to that key."""
-        if not len(self._version):
+        if not len(self._key):
             return np.full(len(value), NOWHERE, np.int64)
         if self._table is not None:
-            place = value - self._low
-            place = np.where((place >= 0) & (place < self._size), place, self._size)
-            found = self._table[place]
+            inside = (value >= self._low) & (value <= self._low + (self._size - 1))
+            found = self._table[np.where(inside, value - self._low, self._size)]
             right = (found >= 0) & (self._key[found] == key)
-            return np.where(right, self._version[found], NOWHERE)
+            return np.where(right, found, NOWHERE)
         place = np.minimum(np.searchsorted(self._names, value), len(self._names) - 1)
-        known = self._names[place] == value
-        packed = key.astype(np.int64) * (len(self._names) + 1) + place
+        packed = self._pack(key, place)
         at = np.minimum(np.searchsorted(self._packed, packed), len(self._packed) - 1)
-        hit = known & (self._packed[at] == packed)
-        return np.where(hit, self._version[self._order[at]], NOWHERE)
+        hit = (self._names[place] == value) & (self._packed[at] == packed)
+        return np.where(hit, self._order[at], NOWHERE)
 
 
 def key_codes(words: Words) -> tuple[Codes, int]:
-    """Keys as 0 … k-1 and k; a null key is key 0 of its own."""
-    return words.codes + np.int32(1), len(words.names) + 1
+    """Keys as 1 … k, a null key as 0; and how many there may be."""
+    codes, names = words.codes, words.names
+    if len(set(names)) < len(names):  # batches were joined
+        first = {name: names.index(name) for name in set(names)}
+        same = np.array([*(first[name] for name in names), -1], np.int32)
+        codes = same[codes]
+    return codes + np.int32(1), len(names) + 1
 
 
-def prepare(history: History) -> Versions:
-    """The versions of every key of a register history (f: read, write, cas).
+class Columns:
+    """The columns of a register history that count, keys and values as codes."""
 
-    Raises NotUnique when a value was written twice to one key, or null was written.
+    def __init__(self, history: History, values: Values) -> None:
+        self.history = history
+        self.key, self.keys = key_codes(history.key)
+        self.value, self.expected, self.initial = values.solid()
+        self.is_cas = history.f.equals("cas")
+        self.is_writer = history.f.equals("write") | self.is_cas
+        self.is_read = history.f.equals("read") & (history.type == OK)
+
+    def saw(self, rows: Ints) -> Ints:
+        """What each operation found in the register."""
+        return np.where(self.is_cas[rows], self.expected[rows], self.value[rows])
+
+
+def prepare(rows: Columns, *, refusals: bool = False) -> Versions:
+    """The versions of every key where a value names one. With `refusals` a cas that failed with
+    `cas-mismatch` is an observation.
     """
-    key, keys = key_codes(history.key)
-    is_cas = history.f.equals("cas")
-    is_writer = history.f.equals("write") | is_cas
-    writer = np.flatnonzero(is_writer & (history.type != FAIL))
-    if not bool(history.value.valid[writer].all()):
-        raise NotUnique(None)
-    initial = len(writer)
-    find = _Lookup(key[writer], history.value.values[writer], np.arange(initial))
-
-    def version_of(rows: Ints, value: Ints, valid: Mask) -> Ints:
-        return np.where(valid, find(key[rows], value), initial + key[rows])
-
-    read_row = np.flatnonzero(history.f.equals("read") & (history.type == OK))
-    read_version = version_of(
-        read_row, history.value.values[read_row], history.value.valid[read_row]
+    history = rows.history
+    refused = np.flatnonzero(rows.is_cas & history.errors(MISMATCH) & (history.type == FAIL))
+    chosen = np.ones(len(history), np.bool_)
+    versions, ambiguous = _prepare(rows, chosen, refused if refusals else refused[:0])
+    if not len(ambiguous):
+        return versions
+    odd = versions.unexplained
+    definite = (history.type[odd] == OK) & np.isin(rows.key[odd], ambiguous)
+    chosen = ~np.isin(rows.key, ambiguous)
+    rest, _ = _prepare(rows, chosen, refused[chosen[refused]] if refusals else refused[:0])
+    return replace(
+        rest,
+        unexplained=np.append(rest.unexplained, odd[definite]),
+        aborted=np.append(rest.aborted, versions.aborted[definite]),
+        searched=ambiguous,
     )
-    swaps = np.flatnonzero(is_cas[writer])
+
+
+def _prepare(rows: Columns, chosen: Mask, refused: Ints) -> tuple[Versions, Ints]:
+    """The versions of some rows, and the keys where a value that was seen may have two writers."""
+    history, key, keys = rows.history, rows.key, rows.keys
+    writer = np.flatnonzero(rows.is_writer & (history.type != FAIL) & chosen)
+    initial = len(writer)
+    find = _Lookup(key[writer], rows.value[writer])
+    twice = np.append(find.twice, np.zeros(keys, np.bool_))
+    twice[initial + key[writer[rows.value[writer] == rows.initial]]] = True
+
+    def version_of(some: Ints, value: Ints) -> Ints:
+        of_writer = find(key[some], value)
+        return np.where(value == rows.initial, initial + key[some], of_writer)
+
+    read_row = np.flatnonzero(rows.is_read & chosen)
+    read_version = version_of(read_row, rows.value[read_row])
+    swaps = np.flatnonzero(rows.is_cas[writer])
     parent = np.full(initial + keys, NOWHERE, np.int64)
-    rows = writer[swaps]
-    parent[swaps] = version_of(rows, history.expected.values[rows], history.expected.valid[rows])
+    parent[swaps] = version_of(writer[swaps], rows.expected[writer[swaps]])
     live = np.ones(initial + keys, np.bool_)
     pending = history.type[writer] == INFO
     live[:initial] = ~pending
     live[read_version[read_version >= 0]] = True
     _spread_live(live, parent, swaps)
     swaps = swaps[live[swaps]]
+    refused_version = version_of(refused, rows.expected[refused])
+    seen = np.concatenate([read_version, parent[swaps], refused_version])
+    by = np.concatenate([read_row, writer[swaps], refused])
+    ambiguous = np.unique(key[by[twice[seen] & (seen >= 0)]])
     clock = _Clock(history, key, keys)
     start = np.concatenate([clock.start(writer), clock.first])
     end = np.concatenate([clock.end(writer), clock.first])
@@ -133,8 +173,9 @@ def prepare(history: History) -> Versions:
     odd_swaps = swaps[parent[swaps] == NOWHERE]
     odd_reads = read_version == NOWHERE
     unexplained = np.concatenate([read_row[odd_reads], writer[odd_swaps]])
-    read_row, read_version = read_row[~odd_reads], read_version[~odd_reads]
-    return Versions(
+    if odd_reads.any():
+        read_row, read_version = read_row[~odd_reads], read_version[~odd_reads]
+    versions = Versions(
         row=np.concatenate([writer, np.full(keys, NOWHERE, np.int64)]),
         start=start,
         end=end,
@@ -145,9 +186,15 @@ def prepare(history: History) -> Versions:
         read_version=read_version,
         read_start=clock.start(read_row),
         read_end=clock.end(read_row),
+        refused_row=refused,
+        refused_version=refused_version,
+        refused_start=clock.start(refused),
+        refused_end=clock.end(refused),
         unexplained=unexplained,
-        aborted=_aborted(history, key, unexplained, is_writer),
+        aborted=_aborted(rows, unexplained),
+        searched=np.empty(0, np.int64),
     )
+    return versions, ambiguous.astype(np.int64)
 
 
 def _spread_live(live: Mask, parent: Ints, swaps: Ints) -> None:
@@ -161,18 +208,16 @@ def _spread_live(live: Mask, parent: Ints, swaps: Ints) -> None:
         front = seen[parent[seen] >= 0]
 
 
-def _aborted(history: History, key: Codes, rows: Ints, is_writer: Mask) -> Mask:
+def _aborted(rows: Columns, odd: Ints) -> Mask:
     """Which of these observations saw the value of a write that definitely failed."""
-    failed = np.flatnonzero(is_writer & (history.type == FAIL) & history.value.valid)
-    if not len(rows) or not len(failed):
-        return np.zeros(len(rows), np.bool_)
-    size = int(key.max()) + 1
-    values, code = np.unique(history.value.values[failed], return_inverse=True)
-    known = np.unique(code * size + key[failed])
-    is_cas = history.f.equals("cas")[rows]
-    saw = np.where(is_cas, history.expected.values[rows], history.value.values[rows])
-    place = np.minimum(np.searchsorted(values, saw), len(values) - 1)
-    mask: Mask = (values[place] == saw) & np.isin(place * size + key[rows], known)
+    failed = np.flatnonzero(rows.is_writer & (rows.history.type == FAIL))
+    if not len(odd) or not len(failed):
+        return np.zeros(len(odd), np.bool_)
+    names, code = np.unique(rows.value[failed], return_inverse=True)
+    known = np.unique(code * rows.keys + rows.key[failed])
+    saw = rows.saw(odd)
+    place = np.minimum(np.searchsorted(names, saw), len(names) - 1)
+    mask: Mask = (names[place] == saw) & np.isin(place * rows.keys + rows.key[odd], known)
     return mask
 
 
@@ -199,9 +244,3 @@ class _Clock:
     def end(self, rows: Ints) -> Ints:
         """Clock readings of the ends of some rows."""
         return self._end[rows] - self._low + self.first[self._key[rows]]
-
-
-def acknowledged_reads(history: History) -> int:
-    """How many operations told a client what was in a register: ok reads and ok cas."""
-    saw = (history.f.equals("read") | history.f.equals("cas")) & (history.type == OK)
-    return int(np.count_nonzero(saw))

@@ -19,7 +19,7 @@ inside a forward one. Touching is no conflict. `zones_reference.py` says the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,13 +31,15 @@ NEVER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
-    """Versions linked by cas. Per version: `root` (the block's name) and `depth` in it.
+    """Versions linked by cas. Per version: `root` (the block's name) and `depth` in it, and the
+    `parent` that it replaced: of several cas that replaced one version only the first has it.
 
     `first_end` and `last_start` are per root; entries of other versions mean nothing.
     """
 
     root: Ints
     depth: Ints
+    parent: Ints
     lost: Ints  # cas versions that replaced a version already replaced by another cas
     circular: Ints  # cas versions that replace one another in a circle
     roots: Ints
@@ -82,6 +84,7 @@ def blocks_of(versions: Versions) -> Blocks:
     return Blocks(
         root=root,
         depth=depth,
+        parent=parent,
         lost=lost,
         circular=circular,
         roots=np.flatnonzero(versions.live & (root == np.arange(count))),
@@ -123,15 +126,7 @@ def analyse(versions: Versions) -> tuple[Blocks, Findings]:
     roots = blocks.roots
     contested = np.full(len(first_end), NEVER)
     contested[roots] = _contested(first_end[roots], last_start[roots])
-    blocks = Blocks(
-        root=blocks.root,
-        depth=blocks.depth,
-        lost=blocks.lost,
-        circular=blocks.circular,
-        roots=roots,
-        first_end=first_end,
-        last_start=last_start,
-    )
+    blocks = replace(blocks, first_end=first_end, last_start=last_start)
     return blocks, _name(versions, blocks, contested, replaced, latest_writer)
 
 
@@ -242,18 +237,33 @@ def _running_max(values: Ints, segment: Ints) -> Ints:
     return values[order[np.maximum.accumulate(shift + rank) - shift]]
 
 
-def linearize(versions: Versions, blocks: Blocks) -> Ints:
-    """History rows in an order that explains a linearizable history (writes, swaps, reads).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Operations in a linear order, initial versions among them (their row is -1)."""
+
+    row: Ints
+    version: Ints  # what the register holds after it
+    start: Ints
+    end: Ints
+
+
+def linearize(versions: Versions, blocks: Blocks) -> Line:
+    """An order that explains a linearizable history (writes, swaps, reads), key after key.
 
     Block A before B implies first_end(A) < last_start(B) and last_start(A) <= first_end(B), so the
     middles of the zones order the blocks; within a version the writer comes first, then its reads
-    by start. Initial versions have no row and are left out.
+    by start.
     """
     middle = blocks.first_end + blocks.last_start
-    writers = np.flatnonzero(versions.live & (versions.row >= 0))
+    writers = np.flatnonzero(versions.live)
     version = np.concatenate([writers, versions.read_version])
-    rows = np.concatenate([versions.row[writers], versions.read_row])
     start = np.concatenate([versions.start[writers], versions.read_start])
     reads = np.concatenate([np.zeros(len(writers)), np.ones(len(versions.read_row))])
     root = blocks.root[version]
-    return rows[np.lexsort((start, reads, blocks.depth[version], root, middle[root]))]
+    order = np.lexsort((start, reads, blocks.depth[version], root, middle[root]))
+    return Line(
+        row=np.concatenate([versions.row[writers], versions.read_row])[order],
+        version=version[order],
+        start=start[order],
+        end=np.concatenate([versions.end[writers], versions.read_end])[order],
+    )

@@ -4,128 +4,24 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from functools import cache
 
-import pyarrow as pa
 import pytest
 
-from analysis.checkers.base import Context, Verdict
-from analysis.checkers.register import check
-from analysis.checkers.versions import prepare
-from analysis.checkers.zones import analyse, linearize
+from analysis.checkers.base import Context, Meter, Verdict, run_checker
+from analysis.checkers.register import PROPERTY, check
 from analysis.checkers.zones_reference import Operation, judge_key
-from analysis.history import read_history
-from chaos.record.schema import HISTORY
-
-FOREVER = 10**6
-
-
-def row(f, value, start, end, *, expected=None, type="ok", process=0, key="k0"):
-    return {
-        "process": process,
-        "node": "n1",
-        "zone": "a",
-        "f": f,
-        "key": key,
-        "value": value,
-        "expected": expected,
-        "payload": None,
-        "type": type,
-        "error": None if type == "ok" else "timeout: no answer",
-        "start_ns": start,
-        "end_ns": end,
-    }
-
-
-def table(rows):
-    return pa.Table.from_pylist(rows, schema=HISTORY)
-
-
-def padding(key="other"):
-    """Enough harmless operations that a history is not too small to judge."""
-    return [row("write", 10_000 + i, -100 + i, -100 + i, key=key) for i in range(10)] + [
-        row("read", 10_009, -10, -10, key=key)
-    ]
+from tests.analysis.register_claims import holds, order_holds
+from tests.analysis.register_histories import (
+    batch,
+    has_order,
+    history_of,
+    padding,
+    row,
+)
 
 
 def judge(rows):
-    return check(read_history(table(padding() + rows)), Context())
-
-
-def brute_force(rows, *, pending_happened=False):
-    """Is there an order of all completed (and any pending) operations? Wing & Gong, memoised."""
-    ops = [r for r in rows if r["type"] != "fail" and not (r["type"] != "ok" and r["f"] == "read")]
-    starts = [r["start_ns"] for r in ops]
-    ends = [r["end_ns"] if r["type"] == "ok" else FOREVER for r in ops]
-    must = sum(1 << i for i, r in enumerate(ops) if r["type"] == "ok" or pending_happened)
-
-    @cache
-    def search(done, state):
-        if done & must == must:
-            return True
-        limit = min(ends[i] for i in range(len(ops)) if not done >> i & 1)
-        for i, op in enumerate(ops):
-            if done >> i & 1 or starts[i] > limit:
-                continue
-            if op["f"] == "read":
-                if op["value"] == state and search(done | 1 << i, state):
-                    return True
-            elif (op["f"] == "write" or op["expected"] == state) and search(
-                done | 1 << i, op["value"]
-            ):
-                return True
-        return False
-
-    return search(0, None)
-
-
-def simulate(rng, *, cas, broken):
-    """A small history of a register that is sometimes broken; times from few ticks, so they tie."""
-    count = rng.randint(3, 8)
-    span = rng.choice([6, 12, 40])
-    points = []
-    for value in range(1, count + 1):
-        start = rng.randint(0, span)
-        end = start + rng.choice([0, 1, 2, 4, rng.randint(0, span)])
-        kind = rng.choices(["ok", "info", "fail"], [8, 2, 1])[0]
-        late = kind == "info" and rng.random() < 0.4
-        moment = rng.uniform(start, span * 2 if late else end)
-        f = rng.choices(["read", "write", "cas"], [5, 3, 4 if cas else 0])[0]
-        points.append((moment, f, value, start, end, kind))
-    points.sort()
-    state, past, rows = None, [None], []
-    for _, f, value, start, end, kind in points:
-        seen = (
-            rng.choice([*past, 99, rng.randint(1, count)])
-            if broken and rng.random() < 0.25
-            else state
-        )
-        lost = broken and rng.random() < 0.15
-        done = kind == "ok" or (kind == "info" and rng.random() < 0.6)
-        if f == "read":
-            rows.append(row("read", seen if kind == "ok" else None, start, end, type=kind))
-            continue
-        expected = seen if f == "cas" else None
-        if f == "cas" and kind != "ok" and rng.random() < 0.5:
-            expected, done = rng.choice(past), done and broken
-        rows.append(row(f, value, start, end, expected=expected, type=kind))
-        if (done and not lost) or (broken and kind == "fail" and rng.random() < 0.2):
-            state = value
-            past.append(value)
-    rows.sort(key=lambda r: r["end_ns"])
-    return rows
-
-
-def batch(seed, count):
-    """`count` small histories, one a key, and the joined table in a shuffled order."""
-    rng = random.Random(seed)
-    histories = {}
-    for i in range(count):
-        rows = simulate(rng, cas=i % 3 > 0, broken=i % 2 > 0)
-        histories[f"k{i}"] = [{**r, "key": f"k{i}"} for r in rows]
-    joined = [r for rows in histories.values() for r in rows]
-    joined.sort(key=lambda r: (r["end_ns"], rng.random()))
-    return histories, joined
+    return check(history_of(padding() + rows), Context())
 
 
 def reference(joined):
@@ -149,13 +45,13 @@ def reference(joined):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_definitions_agree_with_brute_force_and_with_the_fast_way(seed):
-    histories, joined = batch(seed, 6000)
-    truth = {key: brute_force(rows) for key, rows in histories.items()}
+    histories, joined = batch(random.Random(seed), 6000)
+    truth = {key: has_order(rows) for key, rows in histories.items()}
     assert 1000 < sum(truth.values()) < 5000  # both kinds are well represented
     plain = reference(joined)
     wrong = [key for key in histories if truth[key] != (not plain[key])]
     assert wrong == []
-    result = check(read_history(table(joined)), Context())
+    result = check(history_of(joined), Context())
     expected = defaultdict(set)
     for found in plain.values():
         for name, rows in found.items():
@@ -166,26 +62,11 @@ def test_the_definitions_agree_with_brute_force_and_with_the_fast_way(seed):
 
 
 def test_an_accepted_history_comes_with_an_order_that_explains_it():
-    histories, _ = batch(11, 3000)
-    joined = [r for rows in histories.values() if brute_force(rows) for r in rows]
-    history = read_history(table(joined))
-    versions = prepare(history)
-    order = linearize(versions, analyse(versions)[0])
-    state, latest = {}, defaultdict(lambda: -1)
-    for index in order:
-        op = joined[index]
-        assert op["type"] != "fail"
-        end = FOREVER if op["type"] == "info" else op["end_ns"]
-        assert end >= latest[op["key"]], "real time is respected"
-        latest[op["key"]] = max(latest[op["key"]], op["start_ns"])
-        if op["f"] == "read":
-            assert state.get(op["key"]) == op["value"]
-        else:
-            assert op["f"] == "write" or state.get(op["key"]) == op["expected"]
-            state[op["key"]] = op["value"]
-    placed = set(order.tolist())
-    assert len(placed) == len(order)
-    assert {i for i, r in enumerate(joined) if r["type"] == "ok"} <= placed
+    histories, _ = batch(random.Random(11), 3000)
+    joined = [r for rows in histories.values() if has_order(rows) for r in rows]
+    result = check(history_of(joined), Context())
+    assert result.verdict is Verdict.VALID
+    assert order_holds(result.claim, joined)
 
 
 def names(rows):
@@ -242,7 +123,7 @@ def test_a_stale_read_is_told_with_its_operations():
     ns = 1_000_000
     rows = [
         row("write", 17, 900 * ns, 950 * ns, process=1),
-        row("write", 23, 1000 * ns, 1100 * ns, process=5),
+        row("write", 23, 1000 * ns, 1300 * ns, process=5),
         row("read", 23, 1040 * ns, 1050 * ns, process=7),
         row("read", 17, 1200 * ns, 1210 * ns, process=3),
     ]
@@ -257,31 +138,75 @@ def test_a_stale_read_is_told_with_its_operations():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_witness_alone_is_a_contradiction(seed):
-    histories, _ = batch(100 + seed, 2000)
+def test_every_claim_follows_by_the_rules(seed):
+    histories, _ = batch(random.Random(100 + seed), 1000)
     seen = set()
     for rows in histories.values():
-        result = check(read_history(table(rows)), Context())
-        for anomaly in result.anomalies:
+        for anomaly in check(history_of(rows), Context()).anomalies:
             seen.add(anomaly.name)
-            witness = [rows[i] for i in sorted(anomaly.operations)]
-            assert 1 <= len(witness) <= 6
             assert anomaly.argument
-            if anomaly.name == "aborted-read":
-                continue  # its failed write is part of the witness and never linearized
-            if any(
-                r["f"] == "cas"
-                and r["expected"]
-                not in ({w["value"] for w in witness if w["f"] != "read"} | {None})
-                for r in witness
-            ):
-                continue  # the swap's own origin is not part of the witness
-            assert not brute_force(witness, pending_happened=True), (anomaly, witness)
+            assert anomaly.claim["anomaly"] == anomaly.name
+            assert tuple(anomaly.claim["operations"]) == anomaly.operations
+            assert holds(anomaly.claim, rows), (anomaly, rows)
     assert len(seen) == 6
 
 
+@pytest.mark.parametrize(("seed", "few", "initial"), [(1, 3, None), (2, 2, 0), (3, 0, 7)])
+def test_values_written_twice_are_decided_too(seed, few, initial):
+    histories, joined = batch(random.Random(seed), 1200, few=few, initial=initial)
+    truth = {key for key, rows in histories.items() if not has_order(rows, initial=initial)}
+    assert 200 < len(truth) < 1000
+    found = check(history_of(joined), Context(initial=initial))
+    wrong = {joined[i]["key"] for a in found.anomalies for i in a.instances.tolist()}
+    assert wrong == truth
+    good = [r for r in joined if r["key"] not in truth]
+    accepted = check(history_of(good), Context(initial=initial))
+    assert accepted.verdict is Verdict.VALID
+    assert order_holds(accepted.claim, good, initial=initial)
+    for key in sorted(truth)[:200]:
+        rows = histories[key]
+        for anomaly in check(history_of(rows), Context(initial=initial)).anomalies:
+            assert holds(anomaly.claim, rows, initial=initial), (anomaly, rows)
+
+
+def test_a_key_with_values_written_twice_is_searched_alone():
+    twice = [row("write", 1, t, t + 1, key="b") for t in (0, 10)] + [
+        row("read", 1, 20, 21, key="b"),
+        row("read", None, 30, 31, key="b"),
+    ]
+    (anomaly,) = judge([W1, row("read", 1, 20, 30), *twice]).anomalies
+    assert anomaly.name == "non-linearizable"
+    assert anomaly.claim == {
+        "kind": "no-order",
+        "anomaly": "non-linearizable",
+        "operations": [16],
+        "model": "register",
+        "key": "b",
+        "until": 16,
+    }
+    assert anomaly.argument == (
+        "process 0 read nothing from b between 0.000000030 s and 0.000000031 s, but no order of "
+        "the 4 operations on b that had begun by then explains what they found; until the answer "
+        "before it there was one"
+    )
+    known = judge([W1, W2, row("read", 1, 40, 50), *twice]).anomalies
+    assert [a.name for a in known] == ["stale-read", "non-linearizable"]
+
+
+def test_a_search_without_budget_leaves_what_is_known():
+    twice = [row("write", 1, t, t + 9, key="b", process=t) for t in range(5)]
+    twice.append(row("read", 1, 30, 31, key="b"))
+    short = Context(meter=Meter(3))
+    result = run_checker(PROPERTY, {PROPERTY: check}, history_of(padding() + twice), short)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "the budget of 3 steps ran out" in result.why
+    stale = [W1, W2, row("read", 1, 40, 50)]
+    result = check(history_of(padding() + twice + stale), Context(meter=Meter(3)))
+    assert [a.name for a in result.anomalies] == ["stale-read"]
+
+
 def test_renaming_shifting_and_reordering_change_nothing():
-    _, joined = batch(5, 300)
+    _, joined = batch(random.Random(5), 300)
     rng = random.Random(1)
     before = names(joined)
     keys = sorted({r["key"] for r in joined})
@@ -312,17 +237,12 @@ def test_times_too_far_apart_for_one_clock_are_still_ordered():
 
 
 def verdict_of(rows):
-    result = check(read_history(table(rows)), Context())
+    result = check(history_of(rows), Context())
     return result.verdict, result.why
 
 
 def test_what_cannot_be_decided_is_unknown_and_says_why():
     assert verdict_of([]) == (Verdict.UNKNOWN, "the history is empty")
-    verdict, why = verdict_of([*padding(), W1, {**W1, "start_ns": 3}])
-    assert verdict is Verdict.UNKNOWN
-    assert "unique per key" in why
-    assert "1 was written" in why
-    assert verdict_of([row("write", None, 0, 1)])[0] is Verdict.UNKNOWN
     verdict, why = verdict_of(padding()[:-1])
     assert verdict is Verdict.UNKNOWN
     assert "no read" in why
@@ -343,6 +263,51 @@ def test_the_same_value_on_two_keys_names_two_versions():
     assert names(rows) == {}
     assert names([*rows, row("read", 1, 5, 6, key="a")]) == {"stale-read": 1}
     assert names([*rows, row("read", 2, 5, 6, key="b")]) == {"thin-air-read": 1}
+
+
+def judged(rows, initial=None):
+    result = check(history_of(padding() + rows), Context(initial=initial))
+    return result.verdict, [a.name for a in result.anomalies]
+
+
+def test_an_initial_value_is_there_and_null_is_not():
+    assert judged([row("read", 5, 0, 1)], initial=5)[0] is Verdict.VALID
+    assert judged([row("read", None, 0, 1)], initial=5)[1] == ["thin-air-read"]
+    assert judged([row("read", 5, 0, 1)])[1] == ["thin-air-read"]
+    assert judged([row("cas", 6, 0, 1, expected=5)], initial=5)[0] is Verdict.VALID
+    assert judged([W1, row("read", 5, 20, 30)], initial=5)[1] == ["stale-read"]
+    assert judged([W1, row("write", 5, 15, 30), row("read", 5, 20, 40)], initial=5)[1] == []
+    unread = row("read", None, 0, 1, error="unread: not recorded")
+    assert judged([unread], initial=5)[0] is Verdict.VALID
+
+
+def test_null_is_a_value_like_others():
+    assert judged([W1, row("write", None, 20, 30), row("read", None, 40, 50)])[0] is Verdict.VALID
+    assert judged([W1, row("write", None, 20, 30), row("read", 1, 40, 50)])[1] == ["stale-read"]
+    assert judged([W1, row("read", None, 40, 50)])[1] == ["stale-read"]
+    swaps = [W1, row("cas", None, 20, 30, expected=1), row("cas", 2, 40, 50, expected=None)]
+    assert judged([*swaps, row("read", 2, 60, 70)])[0] is Verdict.VALID
+    assert judged([*swaps, row("read", 1, 60, 70)])[1] == ["non-linearizable"]
+
+
+def payload(r, text):
+    return {**r, "value": None, "expected": None, "payload": text}
+
+
+def test_values_of_any_json():
+    rows = [
+        payload(row("write", None, 0, 10), '"a"'),
+        payload(row("cas", None, 20, 30), '["a", {"x": [1.5], "y": 0}]'),
+        payload(row("read", None, 40, 50), '{"y": 0, "x": [1.5]}'),
+    ]
+    assert judged(rows)[0] is Verdict.VALID
+    (anomaly,) = judge([*rows, payload(row("read", None, 60, 70), '"a"')]).anomalies
+    assert anomaly.name == "stale-read"
+    assert 'swap of "a" for {"x": [1.5], "y": 0} had replaced it' in anomaly.argument
+    assert judged([*rows, payload(row("read", None, 60, 70), '"b"')])[1] == ["thin-air-read"]
+    assert judged([W1, payload(row("read", None, 60, 70), "1.0")])[1] == ["thin-air-read"]
+    text = [payload(row("read", None, 0, 1), '"a"')]
+    assert judged(text, initial="a")[0] is Verdict.VALID
 
 
 def test_a_long_chain_of_swaps_and_of_pending_swaps():
