@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.checkers import register
+from analysis.checkers import cas_register, register, sequential
 from analysis.checkers import set as set_checker
 from analysis.checkers.base import Checker
 from analysis.checkers.kinds import Kind
 
 MODULES = (
     register,
+    cas_register,
+    sequential,
     set_checker,
 )
 CHECKERS: Mapping[str, Checker] = {module.PROPERTY: module.check for module in MODULES}

@@ -1,0 +1,166 @@
+"""Searches a serial order of programs, one operation after another, nearest to real time first.
+
+An observation that is possible now is put into the order at once: it changes nothing, so sooner is
+never worse. So only writes and cas are choices. A write is no choice while an operation that must
+see the current value is still to come. What has failed is remembered by what was done and what each
+key held.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.checkers.base import Meter
+from analysis.checkers.precedence import Blocks
+from analysis.checkers.programs import Programs
+from analysis.checkers.saturation import adjacency
+from analysis.history import Ints
+
+
+def search(
+    programs: Programs, blocks: Blocks, edges: Ints, moment: Ints, meter: Meter
+) -> Ints | None:
+    """Nodes in a serial order, all but some of the optional ones; None: there is none.
+
+    `edges`: what must come before what, of nodes and then ends of blocks, without a cycle.
+    `moment`: when each node is tried. A step of the meter is a node put into the order, or looked
+    at in vain. Exhausted when it runs out.
+    """
+    return _Walk(programs, blocks, edges, moment, meter).run()
+
+
+class _Walk:
+    """Depth first, with a stack of choices; everything done can be undone."""
+
+    def __init__(
+        self, programs: Programs, blocks: Blocks, edges: Ints, moment: Ints, meter: Meter
+    ) -> None:
+        self._meter = meter
+        self._count = len(programs)
+        nodes = self._count + len(blocks)
+        first, after = adjacency(nodes, edges)
+        self._first, self._after = first.tolist(), after.tolist()
+        self._waiting = np.bincount(edges[:, 1], minlength=nodes).tolist()
+        self._key: list[int] = programs.key.tolist()
+        self._written: list[int] = programs.written.tolist()
+        self._seen: list[int] = programs.seen.tolist()
+        self._moment = moment.tolist()
+        self._state: list[int] = programs.initial.tolist()  # per key: the number of the value there
+        self._of: list[int] = blocks.of.tolist()
+        self._optional = programs.optional.tolist()
+        self._left = self._count - sum(self._optional)
+        initial = {int(k): b for b, k in enumerate(blocks.key) if blocks.head[b] < 0}
+        self._block = [initial.get(key, -1) for key in range(len(programs.initial))]
+        self._ended = [False] * len(blocks)
+        self._ready: set[int] = set()
+        self._order: list[int] = []
+        self._done = 0  # bits
+        self._undo: list[tuple[int, int, int]] = []  # node, the state and block of its key before
+        self._failed: set[tuple[int, tuple[int, ...]]] = set()
+
+    def run(self) -> Ints | None:
+        """All nodes in order, or None."""
+        for node in [n for n, waiting in enumerate(self._waiting) if not waiting]:
+            self._release(node)
+        stack: list[tuple[int, list[int]]] = []
+        self._observe()
+        choices = self._choices()
+        while self._left:
+            if choices:
+                node = choices.pop()
+                stack.append((len(self._undo), choices))
+                self._meter.spend()
+                self._put(node)
+                self._observe()
+                choices = [] if self._known_failure() else self._choices()
+                continue
+            self._failed.add((self._done, tuple(self._state)))
+            if not stack:
+                return None
+            until, choices = stack.pop()
+            while len(self._undo) > until:
+                self._take_back()
+        return np.array(self._order, np.int64)
+
+    def _known_failure(self) -> bool:
+        return bool(self._failed) and (self._done, tuple(self._state)) in self._failed
+
+    def _choices(self) -> list[int]:
+        """Writes and cas that are possible now, the one to try first last."""
+        self._meter.spend(len(self._ready))
+        found = [
+            node
+            for node in self._ready
+            if self._written[node] >= 0 and self._possible(node) and self._open(node)
+        ]
+        found.sort(key=lambda node: (-self._moment[node], -node))
+        return found
+
+    def _possible(self, node: int) -> bool:
+        return self._seen[node] < 0 or self._seen[node] == self._state[self._key[node]]
+
+    def _open(self, node: int) -> bool:
+        """Whether nobody who must see what the key holds is still to come."""
+        block = self._block[self._key[node]]
+        return block < 0 or block == self._of[node] or self._ended[block]
+
+    def _observe(self) -> None:
+        """Put every observation into the order that is possible now."""
+        again = True
+        while again:
+            again = False
+            for node in sorted(n for n in self._ready if self._written[n] < 0):
+                if self._possible(node):
+                    self._meter.spend()
+                    self._put(node)
+                    again = True
+
+    def _put(self, node: int) -> None:
+        key = self._key[node]
+        self._undo.append((node, self._state[key], self._block[key]))
+        self._order.append(node)
+        self._done |= 1 << node
+        self._left -= not self._optional[node]
+        self._ready.discard(node)
+        if self._written[node] >= 0:
+            self._state[key] = self._written[node]
+            self._block[key] = self._of[node]
+        for place in range(self._first[node], self._first[node + 1]):
+            after = self._after[place]
+            self._waiting[after] -= 1
+            if not self._waiting[after]:
+                self._release(after)
+
+    def _release(self, node: int) -> None:
+        """Nothing must come before the node any more."""
+        if node < self._count:
+            self._ready.add(node)
+            return
+        self._ended[node - self._count] = True
+        for place in range(self._first[node], self._first[node + 1]):
+            after = self._after[place]
+            self._waiting[after] -= 1
+            if not self._waiting[after]:
+                self._release(after)
+
+    def _take_back(self) -> None:
+        node, state, block = self._undo.pop()
+        key = self._key[node]
+        self._order.pop()
+        self._done ^= 1 << node
+        self._left += not self._optional[node]
+        self._state[key], self._block[key] = state, block
+        self._withdraw(node)
+        self._ready.add(node)
+
+    def _withdraw(self, node: int) -> None:
+        """What the node released waits for it again."""
+        for place in range(self._first[node], self._first[node + 1]):
+            after = self._after[place]
+            if not self._waiting[after]:
+                if after < self._count:
+                    self._ready.discard(after)
+                else:
+                    self._ended[after - self._count] = False
+                    self._withdraw(after)
+            self._waiting[after] += 1
