@@ -82,15 +82,18 @@ def known(rows: Sequence[Row]) -> dict[Any, int]:
 
 def set_(rows: Sequence[Row]) -> str:
     """What is known to be there stays, and nothing else is there: each read of each set says so."""
-    wrong = kept = False
+    wrong = confirmed = False
     for part in by_key(rows):
         reads = [row for row in part if row.f == "read" and is_ok(row) and row.value is not None]
+        added = max((row.end for row in part if row.f == "add" and row.type != "fail"), default=-1)
+        for row in part:
+            if row.f == "add" and is_ok(row):
+                later = [read for read in reads if read.start > max(added, row.end)]
+                confirmed |= any(carried(row.value) in shows(read) for read in later)
         wrong |= unfounded(part) or repeats(part)
         for value, since in known(part).items():
-            later = [value in shows(read) for read in reads if read.start > since]
-            kept |= any(later)
-            wrong |= not all(later)
-    return verdict(wrong, kept)
+            wrong |= not all(value in shows(read) for read in reads if read.start > since)
+    return verdict(wrong, confirmed)
 
 
 def set_full(rows: Sequence[Row]) -> str:
