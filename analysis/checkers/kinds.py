@@ -8,6 +8,13 @@ HERLIHY_WING = "Herlihy & Wing 1990, doi:10.1145/78969.78972"
 GIBBONS_KORACH = "Gibbons & Korach 1997, doi:10.1137/S0097539794279614"
 ADYA = "Adya 1999, MIT/LCS/TR-786 (G1a)"
 JEPSEN = "jepsen.checker/set-full, https://jepsen-io.github.io/jepsen/jepsen.checker.html"
+JEPSEN_QUEUE = "jepsen.checker/total-queue, https://jepsen-io.github.io/jepsen/jepsen.checker.html"
+JEPSEN_IDS = "jepsen.checker/unique-ids, https://jepsen-io.github.io/jepsen/jepsen.checker.html"
+JEPSEN_COUNTER = "jepsen.checker/counter, https://jepsen-io.github.io/jepsen/jepsen.checker.html"
+DIJKSTRA = "Dijkstra 1965, doi:10.1145/365559.365617"
+BURROWS = "Burrows 2006, The Chubby lock service, OSDI '06 (sequencers)"
+VOGELS = "Vogels 2009, doi:10.1145/1435417.1435432"
+GOLAB = "Golab, Li & Shah 2011, doi:10.1145/1993806.1993834"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

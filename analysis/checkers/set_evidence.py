@@ -1,192 +1,151 @@
-"""What the adds and reads of a set history say about each element, as columns."""
+"""What the adds and reads of a set history say about each element, as columns.
+
+What a read lacks is never listed: it is counted, as the reads of a range less those of them that
+show the element.
+"""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.checkers.base import Context
-from analysis.history import FAIL, OK, History, Ints, Mask
-from chaos.errors import RecordError
-
-NEVER = np.iinfo(np.int64).max
-BEFORE = np.iinfo(np.int64).min
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adds:
-    """Every element that a client tried to add; arrays have one entry per element."""
-
-    element: Ints  # sorted
-    row: Ints  # the acknowledged add, else the first attempt
-    begun: Ints  # first start of an attempt
-    acknowledged: Ints  # first end of an ok add; NEVER: none was
-    failed: Mask  # every attempt definitely failed
-
-    def places(self, values: Ints) -> Ints:
-        """Positions of some values in `element`, -1 for those never attempted."""
-        if not len(self.element):
-            return np.full(len(values), -1, np.int64)
-        low = int(self.element[0])
-        if int(self.element[-1]) - low + 1 == len(self.element):  # no gaps: no search
-            place = values - low
-            return np.where((place >= 0) & (place < len(self.element)), place, -1)
-        place = np.minimum(np.searchsorted(self.element, values), len(self.element) - 1)
-        return np.where(self.element[place] == values, place, -1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What one payload shows; reads with the same payload share it."""
-
-    places: Ints  # elements shown, as positions in Adds, each once
-    repeated: Ints  # values shown more than once
-    unknown: Ints  # values never attempted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """One acknowledged read of the whole set."""
-
-    row: int
-    start: int
-    end: int
-    final: bool
-    seen: Seen
-
-
-def read_adds(history: History) -> Adds:
-    """One entry per element of the history's adds (f: add)."""
-    rows = np.flatnonzero(history.f.equals("add") & history.value.valid)
-    element, place = np.unique(history.value.values[rows], return_inverse=True)
-    kind = history.type[rows]
-    begun = np.full(len(element), NEVER)
-    np.minimum.at(begun, place, history.start_ns[rows])
-    acknowledged = np.full(len(element), NEVER)
-    ok = kind == OK
-    np.minimum.at(acknowledged, place[ok], history.end_ns[rows[ok]])
-    failed = np.ones(len(element), np.bool_)
-    failed[place[kind != FAIL]] = False
-    first = np.full(len(element), NEVER)
-    np.minimum.at(first, place, rows)
-    winner = np.full(len(element), NEVER)
-    np.minimum.at(winner, place[ok], rows[ok])
-    row = np.where(winner == NEVER, first, winner)
-    return Adds(element=element, row=row, begun=begun, acknowledged=acknowledged, failed=failed)
-
-
-def read_reads(history: History, adds: Adds, context: Context) -> list[Read]:
-    """Every ok read, by end. RecordError when a payload is no list of integers."""
-    rows = np.flatnonzero(history.f.equals("read") & (history.type == OK))
-    rows = rows[np.argsort(history.end_ns[rows], kind="stable")]
-    final_from = _final_from(history, context)
-    parsed: dict[str, Seen] = {}
-    reads = []
-    for row, payload in zip(rows.tolist(), history.payloads(rows), strict=True):
-        if payload is None:
-            raise RecordError(f"operation {row} is a read of the set without a payload")
-        if payload not in parsed:
-            parsed[payload] = _parse(row, payload, adds)
-        start = int(history.start_ns[row])
-        reads.append(
-            Read(
-                row=row,
-                start=start,
-                end=int(history.end_ns[row]),
-                final=start > final_from,
-                seen=parsed[payload],
-            )
-        )
-    return reads
-
-
-def _final_from(history: History, context: Context) -> int:
-    """Reads that start later than this are final; without phases, once every add has ended."""
-    if context.final_ns is not None:
-        return context.final_ns[0] - 1
-    added = history.end_ns[history.f.equals("add")]
-    return int(added.max()) if len(added) else BEFORE
-
-
-def _parse(row: int, payload: str, adds: Adds) -> Seen:
-    try:
-        listed = json.loads(payload)
-        values = np.array(listed) if listed else np.empty(0, np.int64)
-    except (ValueError, RecursionError, OverflowError):
-        raise RecordError(f"operation {row}: its payload is not JSON") from None
-    if not isinstance(listed, list) or values.ndim != 1 or values.dtype.kind != "i":
-        raise RecordError(f"operation {row}: expected a list of integers as payload")
-    places = adds.places(values.astype(np.int64, copy=False))
-    unknown = np.unique(values[places < 0])
-    known = places[places >= 0]
-    shown = np.zeros(len(adds.element), np.bool_)
-    shown[known] = True
-    distinct = np.flatnonzero(shown)
-    repeated = np.empty(0, np.int64)
-    if len(distinct) + len(unknown) < len(values):
-        found, times = np.unique(values, return_counts=True)
-        repeated = found[times > 1]
-    return Seen(places=distinct, repeated=repeated, unknown=unknown)
+from analysis.checkers.base import Meter
+from analysis.checkers.counting import BEFORE, NEVER, rank_in_run, runs
+from analysis.checkers.set_history import NOWHERE, Elements, Reads
+from analysis.history import Ints, Mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Per element: when reads showed it, and which reads lacked it although it was known.
-
-    An element is known from its acknowledgement, or from the end of a read that shows it.
+    """Per element. It is *known* from its acknowledgement, or from the end of a read that shows it;
+    a read that begins later *owes* it.
     """
 
+    elements: Elements
+    reads: Reads
     seen_end: Ints  # first end of a read that shows it; NEVER: none does
-    seen_row: Ints  # that read
-    seen_last: Ints  # last start of a read that shows it; BEFORE: none does
-    in_final: Ints  # how many final reads show it
-    informed: Mask  # some final read began after it was known
-    missed_final: Ints  # last final read that lacks it although it was known; -1: none
-    stale: dict[int, Ints]  # read number → acknowledged elements it lacks and a later read has
-    flickered: Ints  # per element: a read lacking what was seen before and after it; -1: none
+    seen_read: Ints  # that read; NOWHERE: none
+    last_start: Ints  # last start of a read that shows it; BEFORE: none does
+    last_read: Ints  # that read; NOWHERE: none
+    newest: Ints  # the last read of its key if that owes it, else NOWHERE
+    kept: Mask  # a read that owes it shows it
+    missed: Mask  # a read that owes it lacks it
+
+    @property
+    def known(self) -> Ints:
+        """From when on the element is known; NEVER."""
+        return np.minimum(self.elements.acknowledged, self.seen_end)
+
+    @property
+    def gone(self) -> Mask:
+        """A read that owes it lacks it, and no read begun when that did, or later, shows it."""
+        owed = self.newest >= 0
+        gone = np.zeros(len(owed), np.bool_)
+        gone[owed] = self.last_start[owed] < self.reads.start[self.newest[owed]]
+        return gone
+
+    def teller(self, place: int) -> int:
+        """The row of the operation from whose end on the element is known."""
+        if self.elements.acknowledged[place] <= self.seen_end[place]:
+            return int(self.elements.row[place])
+        return int(self.reads.row[self.seen_read[place]])
 
 
-def gather(adds: Adds, reads: list[Read]) -> Evidence:
-    """Two passes over the reads: what each shows, then what each lacks."""
-    count = len(adds.element)
-    seen_end, seen_last = np.full(count, NEVER), np.full(count, BEFORE)
-    seen_row, in_final = np.full(count, -1, np.int64), np.zeros(count, np.int64)
-    for read in reads:  # by end: the first to show an element is the first to have ended
-        shown = read.seen.places
-        new = shown[seen_row[shown] < 0]
-        seen_end[new], seen_row[new] = read.end, read.row
-        seen_last[shown] = np.maximum(seen_last[shown], read.start)
-        in_final[shown] += read.final
-    known = np.minimum(adds.acknowledged, seen_end)
-    order = np.argsort(known, kind="stable")
-    known = known[order]
-    informed, missed_final = np.zeros(count, np.bool_), np.full(count, -1, np.int64)
-    flickered = np.full(count, -1, np.int64)
-    stale: dict[int, Ints] = {}
-    shown_now = np.zeros(count, np.bool_)
-    for number, read in enumerate(reads):
-        shown_now[read.seen.places] = True
-        known_now = order[: int(np.searchsorted(known, read.start))]
-        absent = known_now[~shown_now[known_now]]
-        shown_now[read.seen.places] = False
-        if read.final:
-            informed[known_now] = True
-            missed_final[absent] = read.row
-            continue
-        back = absent[seen_last[absent] > read.end]
-        acknowledged = adds.acknowledged[back] < read.start
-        if acknowledged.any():
-            stale[number] = back[acknowledged]
-        flickered[back[~acknowledged]] = read.row
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absences:
+    """Of some elements, each with a range of reads: which of these lack them."""
+
+    places: Ints
+    lacking: Ints  # how many reads of its range lack it
+    last: Ints  # the last of those; NOWHERE: none
+    reads: Ints  # the reads that lack an element within its range
+
+
+def gather(elements: Elements, reads: Reads, meter: Meter) -> Evidence:
+    """Two passes over the reads: when each element was shown, then how often when it was owed."""
+    count = len(elements)
+    seen_end, last_start = np.full(count, NEVER), np.full(count, BEFORE)
+    seen_read, last_read = np.full(count, NOWHERE), np.full(count, NOWHERE)
+    for read, place in reads.pairs(meter):
+        np.minimum.at(seen_end, place, reads.end[read])
+        last_read[place] = read  # by start, so the last one stays
+    shown = last_read >= 0
+    last_start[shown] = reads.start[last_read[shown]]
+    known = np.minimum(elements.acknowledged, seen_end)
+    showing = np.zeros(count, np.int64)
+    for read, place in reads.pairs(meter):
+        owed = reads.start[read] > known[place]
+        showing += np.bincount(place[owed], minlength=count)
+        first = reads.end[read] == seen_end[place]
+        seen_read[place[first]] = read[first]
+    newest = np.full(count, NOWHERE)
+    since = reads.since(known)
+    if len(reads):
+        at = np.minimum(since, len(reads) - 1)
+        owed = (since < len(reads)) & (reads.key[at] == elements.key)
+        newest[owed] = reads.last[at[owed]]
+    owing = np.where(newest >= 0, newest + 1 - since, 0)
     return Evidence(
+        elements=elements,
+        reads=reads,
         seen_end=seen_end,
-        seen_row=seen_row,
-        seen_last=seen_last,
-        in_final=in_final,
-        informed=informed,
-        missed_final=missed_final,
-        stale=stale,
-        flickered=flickered,
+        seen_read=seen_read,
+        last_start=last_start,
+        last_read=last_read,
+        newest=newest,
+        kept=showing > 0,
+        missed=owing > showing,
     )
+
+
+def absences(reads: Reads, places: Ints, first: Ints, last: Ints, meter: Meter) -> Absences:
+    """Which of the reads first … last (both inclusive, of the element's key) lack each element.
+
+    `places` are sorted, with one range each; an empty range has last < first.
+    """
+    sizes = np.maximum(last - first + 1, 0)
+    count = int(places.max(initial=-1)) + 1
+    wanted = np.full(max(count, 1), NOWHERE)
+    wanted[places] = np.arange(len(places))
+    found: list[tuple[Ints, Ints]] = []
+    for read, place in reads.pairs(meter) if len(places) else ():
+        at = np.where(place < count, wanted[np.minimum(place, count - 1)], NOWHERE)
+        inside = (at >= 0) & (read >= first[at]) & (read <= last[at])
+        found.append((at[inside], read[inside]))
+    none = np.empty(0, np.int64)
+    at = np.concatenate([a for a, _ in found] or [none])
+    read = np.concatenate([r for _, r in found] or [none])
+    showing = np.bincount(at, minlength=len(places))
+    cover = np.zeros(len(reads) + 1, np.int64)
+    np.add.at(cover, first[sizes > 0], 1)
+    np.add.at(cover, last[sizes > 0] + 1, -1)
+    cover = np.cumsum(cover[:-1]) - np.bincount(read, minlength=len(reads))
+    return Absences(
+        places=places,
+        lacking=sizes - showing,
+        last=np.where(sizes > showing, last - _unbroken(at, read, last), NOWHERE),
+        reads=np.flatnonzero(cover),
+    )
+
+
+def _unbroken(at: Ints, read: Ints, last: Ints) -> Ints:
+    """How many reads in a row, backwards from the last of its range, show each element."""
+    order = np.lexsort((-read, at))
+    at, read = at[order], read[order]
+    starts = runs(at)
+    nth = rank_in_run(starts)
+    broken = np.where(read == last[at] - nth, np.repeat(np.diff(starts), np.diff(starts)), nth)
+    length = np.zeros(len(last), np.int64)
+    if len(at):
+        length[at[starts[:-1]]] = np.minimum.reduceat(broken, starts[:-1])
+    return length
+
+
+def figures(evidence: Evidence, **good: Mask) -> dict[str, int]:
+    """What a certificate of validity counts (docs/certificates.md), where nothing is in excess or
+    repeated; `good` by its name.
+    """
+    masks = {**good, "missed": evidence.missed, "lost": evidence.gone}
+    counts = {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
+    return {**counts, "excess": 0, "repeated": 0}
