@@ -1,0 +1,121 @@
+"""Claims that there is no order: all of them are tried, in vain."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from analysis.proof.models import MODELS, Model, answer
+from analysis.proof.orders import moments, worth
+from analysis.proof.rows import NEVER, Op, Refused, Rows, plain
+
+STEPS = 5_000_000
+LOOKS = ("read", "contains", "peek", "cas-mismatch")  # operations without effect
+PARTS = ("set", "queue", "stack")  # models of which values may be left out
+
+
+class Place(NamedTuple):
+    """Where the search is. Of each lane: all before `low` are in the order, and which after it."""
+
+    lanes: tuple[tuple[int, int], ...]  # (low, bits)
+    spare: int  # which of the spare ones are in it, as bits
+    states: tuple[Any, ...]  # of each key
+
+
+def no_order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool) -> None:
+    """Accept that there is no order: of the operations of `key` with `values`, or `until` a row;
+    `serial`: of all operations, each process keeping its own.
+    """
+    name = claim["model"]
+    must, may = worth(rows, name, model)
+    if not serial:
+        must, may = (mask & rows.of_key(claim["key"]) for mask in (must, may))
+    if "until" in claim:
+        cut = rows.end[rows.listed([claim["until"]], "until")[0]]
+        may = (may | (must & (rows.end > cut))) & (rows.start <= cut)
+        must &= rows.end <= cut
+    ops = rows.ops(np.flatnonzero(must | (may & ~rows.named(LOOKS))))
+    if serial:
+        start, end = moments(rows.start, np.where(must, rows.end, NEVER))
+        ops = [op._replace(start=int(start[op.row]), end=int(end[op.row])) for op in ops]
+    elif "until" not in claim:
+        if name not in PARTS:
+            raise Refused(f"of a {name} no values may be left out")
+        ops = [part for op in ops if (part := _part(op, set(map(plain, claim["values"]))))]
+    if not {op.row for op in ops}.issuperset(rows.listed(claim["operations"], "the witness")):
+        raise Refused("an operation of the witness is none of those that have no order")
+    ops.sort(key=lambda op: op.start)
+    if _has_order(ops, set(np.flatnonzero(must).tolist()), model, initial, serial=serial):
+        raise Refused("these operations do have an order")
+
+
+def _part(op: Op, values: set[Any]) -> Op | None:
+    """The operation as it is when only these values are looked at; None: it is not there."""
+    if op.f == "read":
+        return op._replace(value=[v for v in op.value or () if plain(v) in values])
+    unknown = op.f in ("dequeue", "pop") and not op.ok
+    return op if unknown or answer(op.value)[0] in values else None
+
+
+def _has_order(ops: list[Op], must: set[int], model: Model, initial: Any, *, serial: bool) -> bool:
+    """Whether those that must and some of the others (by start) have an order that keeps time in
+    each lane: a process's own if `serial`, else there is one.
+
+    Of operations alike in a lane the one that ends first goes first, and what changes nothing
+    goes as soon as it can.
+    """
+    who = serial or model not in MODELS.values() or model is MODELS["lock"]  # who asks matters
+    like = {op.row: (op.key, op.f, plain(op.value), plain(op.expected), op.ok,
+                     op.process * who) for op in ops}  # fmt: skip
+    lane = {p: n for n, p in enumerate(dict.fromkeys(op.process * serial for op in ops))}
+    lanes = [[op for op in ops if lane[op.process * serial] == n and op.row in must]
+             for n in lane.values()]  # fmt: skip
+    spare = [op for op in ops if op.row not in must]
+    keys = {key: n for n, key in enumerate(dict.fromkeys(op.key for op in ops))}
+    first = model.freeze(model.first(initial))
+    stack = [Place(((0, 0),) * len(lanes), 0, (first,) * len(keys))]
+    steps, seen = 0, set(stack)
+    while stack:
+        here = stack.pop()
+        can: dict[Any, tuple[int, int, int]] = {}  # of those alike: (end, lane, number in it)
+        limits = [NEVER] * len(lanes)  # nothing that begins later can be next
+        for n, (low, bits) in enumerate(here.lanes):
+            for number in range(low, len(lanes[n])):
+                op = lanes[n][number]
+                if op.start > limits[n]:
+                    break
+                if not bits >> (number - low) & 1:
+                    limits[n] = min(limits[n], op.end)
+                    found = (op.end, n, number)
+                    can[like[op.row]] = min(can.get(like[op.row], found), found)
+        if not can:
+            return True
+        moves = []
+        for _, n, number in can.values():
+            low, bits = here.lanes[n]
+            bits |= 1 << (number - low)
+            while bits & 1:
+                low, bits = low + 1, bits >> 1
+            after = (*here.lanes[:n], (low, bits), *here.lanes[n + 1 :])
+            moves.append((lanes[n][number], here._replace(lanes=after)))
+        moves.sort(key=lambda move: move[0].f not in LOOKS)
+        for number, op in enumerate(spare):
+            begun = op.start <= limits[lane[op.process * serial]]
+            if begun and not here.spare >> number & 1 and like[op.row] not in can:
+                can[like[op.row]] = (NEVER, 0, number)
+                moves.append((op, here._replace(spare=here.spare | 1 << number)))
+        for op, there in moves:
+            n, steps = keys[op.key], steps + 1
+            state = model.thaw(here.states[n])
+            if model.step(state, op):
+                states = (*here.states[:n], model.freeze(state), *here.states[n + 1 :])
+                there = there._replace(states=states)
+                if there not in seen:
+                    seen.add(there)
+                    stack.append(there)
+                if op.f in LOOKS:
+                    break
+        if steps > STEPS:
+            raise Refused(f"it could not be re-checked within {STEPS:,} steps")
+    return False

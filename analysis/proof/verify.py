@@ -1,0 +1,177 @@
+"""Whether a certificate is true of a history: the way in, and what may be claimed of what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.proof.contradiction import Known, contradiction
+from analysis.proof.counted import FIGURES, OBSERVED, Key
+from analysis.proof.models import MODELS, Model
+from analysis.proof.orders import moments, order
+from analysis.proof.rows import Refused, Rows, plain
+from analysis.proof.search import no_order
+
+KEYS = {"certificate", "property", "verdict", "history", "initial", "claims", "digest"}
+
+
+class Promise(NamedTuple):
+    """How a property is shown to hold, and to be broken."""
+
+    valid: str  # the kind of claim
+    model: str | None = None
+    kinds: tuple[str, ...] = ()  # of claim, beside `observed`, that show these anomalies:
+    broken: tuple[str, ...] = ()
+
+
+_STEPS, _READS = ("contradiction", "no-order"), ("future-read", "lost-update", "stale-read")
+PROMISES = {name: Promise("figures") for name in FIGURES} | {
+    "linearizable-register": Promise("order", "register", _STEPS, (*_READS, "non-linearizable")),
+    "linearizable-cas-register": Promise(
+        "order", "cas-register", _STEPS, (*_READS, "refused-swap", "non-linearizable")
+    ),
+    "sequential": Promise("serial", "register", _STEPS, (*_READS, "non-sequential")),
+}
+
+
+def verify(
+    text: bytes,
+    table: pa.Table,
+    sha256: str,
+    *,
+    initial: Any = None,
+    final_ns: int | None = None,
+    models: Mapping[str, Model] = MODELS,
+) -> None:
+    """Accept the certificate `text`, or raise Refused with the reason.
+
+    The rest is what it is held against: the history, its fingerprint and its initial value, the
+    beginning of the final phase (None: the run has no phases), models of the user's own by name.
+    """
+    try:
+        body = json.loads(text)
+        claims = _read(body, table.num_rows, sha256, initial)
+        held = _Held(table, body["property"], initial, final_ns, models)
+        for claim in claims:
+            held.against(claim, valid=body["verdict"] == "valid")
+    except Refused:
+        raise
+    except Exception as error:  # what cannot be read, or makes no sense, is not accepted
+        what = f"{type(error).__name__}: {error}"[:200]
+        raise Refused(f"the certificate is malformed ({what})") from None
+
+
+def digest(rest: Any) -> str:
+    """SHA-256 of a certificate without its digest, as JSON in one way of writing it."""
+    text = json.dumps(
+        rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(body: Any, count: int, sha256: str, initial: Any) -> list[Any]:
+    """The claims of a certificate that is whole and is about this history."""
+    if type(body) is not dict or body.keys() != KEYS:
+        raise Refused(f"expected an object with {', '.join(sorted(KEYS))}")
+    rest = {name: part for name, part in body.items() if name != "digest"}
+    if body["digest"] != digest(rest):
+        raise Refused("its digest is another: it was altered")
+    if plain(body["certificate"]) != 1:
+        raise Refused(f"it is of version {body['certificate']}, expected 1")
+    if plain(body["history"]) != plain({"operations": count, "sha256": sha256}):
+        raise Refused("it is about another history")
+    if plain(body["initial"]) != plain(initial):
+        raise Refused(f"it takes {body['initial']!r} for the initial value, which is {initial!r}")
+    claims: list[Any] = body["claims"]
+    names = Counter(claim.get("anomaly") for claim in claims)
+    if body["verdict"] == "valid" and len(claims) != 1:
+        raise Refused("a valid verdict has one claim")
+    if body["verdict"] not in ("valid", "invalid") or not claims or max(names.values()) > 1:
+        raise Refused("an invalid verdict has a claim for each anomaly, and there is no third one")
+    return claims
+
+
+class _Held:
+    """What the claims of one certificate are held against."""
+
+    def __init__(self, table: pa.Table, prop: str, initial: Any, final_ns: int | None,
+                 models: Mapping[str, Model]) -> None:  # fmt: skip
+        if prop not in PROMISES:
+            raise Refused(f"no property is called {prop!r}")
+        self.rows, self.prop, self.initial, self.final_ns = Rows(table), prop, initial, final_ns
+        self.promise, self.models = PROMISES[prop], models
+        self._keys: dict[int, Key] = {}
+
+    def against(self, claim: Any, *, valid: bool) -> None:
+        """Accept one claim."""
+        kind, name, promise = claim["kind"], None if valid else claim["anomaly"], self.promise
+        if valid:
+            may = kind == promise.valid
+        elif kind == "observed":
+            may = name in OBSERVED.get(self.prop, ())
+        else:
+            may = kind in promise.kinds and name in promise.broken
+        if not may:
+            raise Refused(f"of {self.prop} no {kind} can show {name or 'that it is valid'}")
+        try:
+            {"order": self._order, "serial": self._order, "figures": self._figures,
+             "no-order": self._no_order, "observed": self._observed,
+             "contradiction": self._contradiction}[kind](claim)  # fmt: skip
+        except Refused as refused:
+            raise Refused(f"{name}: {refused}" if name else str(refused)) from None
+
+    def _order(self, claim: Any) -> None:
+        order(self.rows, claim, self._model(claim), self.initial, serial=claim["kind"] == "serial")
+
+    def _no_order(self, claim: Any) -> None:
+        serial = self.promise.valid == "serial"
+        no_order(self.rows, claim, self._model(claim), self.initial, serial=serial)
+
+    def _model(self, claim: Any) -> Model:
+        if claim["model"] != self.promise.model:
+            raise Refused(f"expected the model {self.promise.model}, got {claim['model']!r}")
+        return self.models[claim["model"]]
+
+    def _key(self, code: int) -> Key:
+        """The operations of one key."""
+        if code not in self._keys:
+            mine = self.rows.key == code
+            if self.promise.model != "cas-register":
+                mine &= ~self.rows.mismatch
+            ops = self.rows.ops(np.flatnonzero(mine))
+            self._keys[code] = Key(ops, self.prop, self.initial, self.final_ns)
+        return self._keys[code]
+
+    def _contradiction(self, claim: Any) -> None:
+        listed = self.rows.listed(claim["operations"], "the witness")
+        start, end = self.rows.start, self.rows.end
+        serial = self.promise.valid == "serial"
+        if serial:
+            start, end = moments(start, end)
+        keys = [self._key(code) for code in np.unique(self.rows.key[listed]).tolist()]
+        contradiction(claim, Known(keys, start, end, serial=serial))
+
+    def _observed(self, claim: Any) -> None:
+        listed = self.rows.listed(claim["operations"], "the witness").tolist()
+        (code,) = {int(self.rows.key[row]) for row in listed}
+        key = self._key(code)
+        ops = {op.row: op for op in key.ops}
+        rule = OBSERVED[self.prop][claim["anomaly"]]
+        if not rule(key, plain(claim.get("value")), *(ops[row] for row in listed)):
+            raise Refused(f"operations {listed} do not show it")
+
+    def _figures(self, claim: Any) -> None:
+        count, right = FIGURES[self.prop]
+        found: Counter[str] = Counter()
+        for code in np.unique(self.rows.key).tolist():
+            found.update(count(self._key(code)))
+        if plain(claim["figures"]) != plain(dict(found)):
+            raise Refused(f"counted {dict(found)}, not {claim['figures']}")
+        if not right(**found):
+            raise Refused("these figures do not mean that it is valid")
