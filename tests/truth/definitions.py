@@ -80,19 +80,20 @@ def known(rows: Sequence[Row]) -> dict[Any, int]:
     return since
 
 
-def set_(rows: Sequence[Row]) -> str:
-    """What is known to be there stays, and nothing else is there: each read of each set says so."""
+def set_(rows: Sequence[Row], final_ns: tuple[int, int] | None) -> str:
+    """What is known to be there stays, and nothing else is there; in the end somebody looked."""
     wrong = confirmed = False
     for part in by_key(rows):
         reads = [row for row in part if row.f == "read" and is_ok(row) and row.value is not None]
-        added = max((row.end for row in part if row.f == "add" and row.type != "fail"), default=-1)
-        for row in part:
-            if row.f == "add" and is_ok(row):
-                later = [read for read in reads if read.start > max(added, row.end)]
-                confirmed |= any(carried(row.value) in shows(read) for read in later)
+        adds = [row for row in part if row.f == "add" and row.type != "fail"]
         wrong |= unfounded(part) or repeats(part)
         for value, since in known(part).items():
             wrong |= not all(value in shows(read) for read in reads if read.start > since)
+        over = max((row.end for row in adds), default=-1)
+        for read in reads:
+            if read.start >= final_ns[0] if final_ns else read.start > over:
+                seen = [row for row in adds if set(puts(row)) <= set(shows(read))]
+                confirmed |= any(is_ok(row) and row.end < read.start for row in seen)
     return verdict(wrong, confirmed)
 
 

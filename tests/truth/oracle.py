@@ -22,10 +22,15 @@ class Operation:
     __slots__ = ("answer", "end", "must", "process", "request", "start")
 
     def __init__(self, row: Row, thing: Thing) -> None:
-        self.must = row.type != "info" and not (row.error or "").startswith(UNREAD)
+        self.must = answered(row)
         self.request, self.answer = thing.meant(row)
         self.start, self.process = row.start, row.process
         self.end = row.end if self.must else NEVER
+
+
+def answered(row: Row) -> bool:
+    """Whether what the operation did or saw is known, of one that `counts`."""
+    return row.type != "info" and not (row.error or "").startswith(UNREAD)
 
 
 def counts(row: Row, mismatches: bool) -> bool:

@@ -75,7 +75,10 @@ def linearizable(
     def truth(rows: Sequence[Row], where: Setting) -> str:
         if not oracle.linearizable(rows, thing, where.initial, mismatches):
             return "invalid"
-        told = any(row.f in observing and row.type == "ok" and not row.error for row in rows)
+        told = any(
+            row.f in observing and oracle.counts(row, mismatches) and oracle.answered(row)
+            for row in rows
+        )
         return "valid" if told else "unknown"
 
     def orders(rows: Sequence[Row], listed: Sequence[int], where: Setting) -> bool:
@@ -97,7 +100,9 @@ def sequential() -> Property:
     def truth(rows: Sequence[Row], where: Setting) -> str:
         if not oracle.sequential(rows, thing, where.initial):
             return "invalid"
-        told = any(row.f in ("read", "cas") and row.type == "ok" and not row.error for row in rows)
+        told = any(
+            row.f in ("read", "cas") and row.type == "ok" and oracle.answered(row) for row in rows
+        )
         return "valid" if told else "unknown"
 
     def setting(rng: Random) -> Setting:
@@ -158,7 +163,13 @@ def counted(
 
 
 COUNTED = (
-    counted("set", (GrowSet(),), lambda rows, _: definitions.set_(rows)),
+    counted(
+        "set",
+        (GrowSet(),),
+        lambda rows, where: definitions.set_(rows, where.final_ns),
+        phases=True,
+        finals=(0, 4),
+    ),
     counted("set-full", (GrowSet(),), lambda rows, _: definitions.set_full(rows)),
     counted("total-queue", (Bag(),), lambda rows, _: definitions.total_queue(rows)),
     counted("unique-ids", (Ids(),), lambda rows, _: definitions.unique_ids(rows), finals=(0, 0)),
