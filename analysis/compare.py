@@ -39,7 +39,7 @@ class Row:
     path: str
     verdict: str
     lost: int | None  # acknowledged writes that no final read has
-    acknowledged: int
+    acknowledged: int | None
     anomalies: Mapping[str, int]
     by_requests: float | None  # 0-1
     by_time: float | None  # 0-1
@@ -139,7 +139,7 @@ def _row(run: RunSummary) -> Row:
         path=str(run.path),
         verdict=verdict if verdict in ("valid", "invalid") else "unknown",
         lost=lost_writes(results),
-        acknowledged=acknowledged_writes(results),
+        acknowledged=acknowledged_writes(results) if available else None,
         anomalies=anomalies(results),
         by_requests=_number(available.get("by_requests")),
         by_time=_number(available.get("by_time")),

@@ -164,7 +164,7 @@ def _series(path: str, changed: tuple[float, ...]) -> Series:
     results = summary.results or {}
     start, end = _range(run)
     return Series(
-        ops=_binned(run.history, start, end),
+        ops=_binned(run.history, start, end, 1e-9 if rundir.is_imported(run.meta) else 1e-3),
         lanes=_lanes(run.samples, end),
         two_primaries=_spans((results.get("primaries") or {}).get("windows")),
         lag=_lag(run.samples),
@@ -178,6 +178,8 @@ def _series(path: str, changed: tuple[float, ...]) -> Series:
 def _range(run: RunData) -> tuple[float, float]:
     columns = (run.history["start_ns"], run.history["end_ns"], run.samples["t_ns"])
     times = [t for column in columns for t in _bounds(column)]
+    if rundir.is_imported(run.meta) and times:  # on a clock of its own, or without one
+        return min(times) / S, max(max(times), min(times) + 1) / S
     return min([*times, 0]) / S, max([*times, 1]) / S
 
 
@@ -186,9 +188,10 @@ def _bounds(column: pa.ChunkedArray) -> list[int]:
     return [t for t in found.values() if t is not None]
 
 
-def _binned(history: pa.Table, start: float, end: float) -> pd.DataFrame:
-    """Operations a second by outcome, by when they ended, and quantiles of latency."""
-    width = _nice((end - start) / BINS)
+def _binned(history: pa.Table, start: float, end: float, least: float) -> pd.DataFrame:
+    """Operations a second by outcome, by when they ended, and quantiles of latency; in bins of
+    `least` seconds or more."""
+    width = _nice(max((end - start) / BINS, least))
     count = max(1, int(np.ceil((end - start) / width)))
     ended = history["end_ns"].to_numpy() / S
     slot = np.clip(((ended - start) / width).astype(np.int64), 0, count - 1)
@@ -211,8 +214,7 @@ def _binned(history: pa.Table, start: float, end: float) -> pd.DataFrame:
 
 
 def _nice(width: float) -> float:
-    """The next larger 1, 2 or 5 × 10^n, at least a millisecond."""
-    width = max(width, 1e-3)
+    """The next larger 1, 2 or 5 × 10^n."""
     power = 10.0 ** np.floor(np.log10(width))
     return float(next(m * power for m in (1, 2, 5, 10) if m * power >= width * (1 - 1e-9)))
 

@@ -80,6 +80,7 @@ def _as_run(path: Path, chosen: Format, found: Imported) -> RunData:
         "properties": list(found.properties),
         "initial": found.initial,
         "sha256": fingerprint(path),
+        "notes": list(found.notes),
     }
     meta = rundir.new_run_json(name=path.stem, state="done", imported=imported)
     return RunData(

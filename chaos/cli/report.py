@@ -159,7 +159,7 @@ def comparison_report(comparison: Comparison) -> None:
     lines = [
         ("verdict", [r.verdict for r in rows]),
         ("lost acknowledged writes", [shown(r.lost, "{:,}") for r in rows]),
-        ("acknowledged writes", [f"{r.acknowledged:,}" for r in rows]),
+        ("acknowledged writes", [shown(r.acknowledged, "{:,}") for r in rows]),
         (
             "anomalies",
             [", ".join(f"{k} {v:,}" for k, v in r.anomalies.items()) or "none" for r in rows],

@@ -180,6 +180,7 @@ def runs(
     """List runs, newest first; recorded ones that ship are listed after."""
     from chaos import paths
     from chaos.record.reader import find_runs, run_summary
+    from chaos.record.rundir import is_imported
 
     rows = []
     for folder in (out_, paths.recorded()):
@@ -196,7 +197,7 @@ def runs(
                 (
                     path,
                     f"{VERDICT_MARK.get(verdict, '·')} {state}",
-                    summary.meta["seed"],
+                    "" if is_imported(summary.meta) else summary.meta["seed"],
                     summary.meta["started_utc"],
                     results.get("summary", ""),
                 )

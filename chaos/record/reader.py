@@ -132,7 +132,8 @@ def _samples(path: Path) -> pa.Table:
 
 
 def _notes(path: Path, meta: dict[str, Any], until_ns: int | None) -> list[str]:
-    notes = []
+    said = meta["imported"].get("notes")
+    notes = [str(note) for note in said] if isinstance(said, list) else []
     if meta["state"] == "running":
         still = alive(meta["controller"])
         notes.append("the run is still going on" if still else "the run's process ended early")

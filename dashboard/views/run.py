@@ -11,11 +11,15 @@ from analysis.compare import row_of, usd
 from analysis.doubts import doubts, left_out
 from chaos.errors import AftershockError
 from chaos.record.reader import RunData
+from chaos.record.rundir import is_imported
 from dashboard import clock, data, theme
 from dashboard.views import common
 
 ANOMALIES_SHOWN = 20
 DOUBTS_SHOWN = 10
+# Times of another tool's history may be the numbers of its events.
+BEGUN = {False: "%.4f", True: "%.9f"}
+TOOK = {False: "%.2f", True: "%.6f"}
 
 
 def show() -> None:
@@ -41,7 +45,11 @@ def show() -> None:
 
 
 def _made(meta: dict[str, Any]) -> None:
-    """When and on what the run was made."""
+    """When and on what the run was made; of an imported history, what it was read from."""
+    if is_imported(meta):
+        imported = meta["imported"]
+        st.caption(theme.plain(f"imported from {imported.get('file')} ({imported['format']})"))
+        return
     nodes = ", ".join(f"{n.get('name')} in {n.get('zone')}" for n in meta["nodes"])
     facts = [meta["started_utc"].replace("T", " "), f"seed {meta['seed']}", nodes]
     st.caption(" · ".join(theme.plain(fact) for fact in facts if fact))
@@ -86,6 +94,9 @@ def _verdict(entry: data.Entry) -> None:
     box(f"{shape} **{word}** — {theme.plain(summary, 900)}")
     counts = results.get("counts") or {}
     done = " · ".join(f"{counts.get(k, 0):,} {k}" for k in ("ok", "fail", "info"))
+    if is_imported(entry.summary.meta):
+        st.caption(f"Operations: {done}")
+        return
     lost = theme.NONE if row.lost is None else f"{row.lost:,}"
     share = row.lost_share
     figures = [
@@ -171,6 +182,7 @@ def _below(
     counts = " · ".join(f"**{cut.counts.get(k, 0):,}** {k}" for k in ("ok", "fail", "info"))
     marks = f"**{len(near):,}** operations named by anomalies"
     st.markdown(f"{counts} · {marks} · **{len(seen)}** faults")
+    foreign = is_imported(run.meta)
     if cut.total > len(cut.rows):
         st.caption(f"The first {len(cut.rows):,} of {cut.total:,} operations.")
     st.dataframe(
@@ -178,8 +190,8 @@ def _below(
         hide_index=True,
         height=360,
         column_config={
-            "begun (s)": st.column_config.NumberColumn(format="%.4f"),
-            "took (ms)": st.column_config.NumberColumn(format="%.2f"),
+            "begun (s)": st.column_config.NumberColumn(format=BEGUN[foreign]),
+            "took (ms)": st.column_config.NumberColumn(format=TOOK[foreign]),
         },
     )
     _details(entry, seen)
@@ -193,8 +205,9 @@ def _details(entry: data.Entry, faults: pd.DataFrame) -> None:
             for anomaly in found[:ANOMALIES_SHOWN]:
                 during = ", ".join(map(str, anomaly.get("faults") or [])) or "no fault"
                 name, count = anomaly.get("name"), anomaly.get("count")
-                head = f"**{theme.plain(name)}** × {theme.plain(count)}, during "
-                st.markdown(head + theme.plain(during))
+                head = f"**{theme.plain(name)}** × {theme.plain(count)}"
+                foreign = entry.summary is not None and is_imported(entry.summary.meta)
+                st.markdown(head if foreign else f"{head}, during {theme.plain(during)}")
                 st.caption(theme.plain(anomaly.get("argument") or "", 1200))
     if len(faults):
         with st.expander(f"Faults and operator steps in the window ({len(faults)})"):

@@ -53,7 +53,7 @@ def _line(entry: data.Entry) -> None:
 def _figures(row: Row) -> tuple[str, str, str, str]:
     lost = theme.NONE
     if row.lost is not None:
-        lost = f"{row.lost:,} of {row.acknowledged:,}"
+        lost = f"{row.lost:,}" + ("" if row.acknowledged is None else f" of {row.acknowledged:,}")
         lost = f":red[**{lost}**]" if row.lost else lost
     cost = theme.NONE if row.usd_month is None else usd(row.usd_month).replace("$", r"\$")
     return lost, theme.percent(row.by_requests), theme.number(row.p99_ms, "ms"), cost

@@ -88,7 +88,7 @@ def _table(found: Comparison, names: tuple[str, str]) -> pd.DataFrame:
     lines = [
         ("Verdict", *(_verdict(r) for r in found.rows), ""),
         _line("Acknowledged writes lost", first.lost, second.lost, lambda v: f"{v:,.0f}"),
-        ("Acknowledged writes", f"{first.acknowledged:,}", f"{second.acknowledged:,}", ""),
+        ("Acknowledged writes", *(theme.number(r.acknowledged) for r in found.rows), ""),
         _line("Share lost", first.lost_share, second.lost_share, theme.percent, theme.points),
         _line("Two primaries for", first.two_at_once_s, second.two_at_once_s, theme.seconds),
         _line(
