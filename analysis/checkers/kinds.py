@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 HERLIHY_WING = "Herlihy & Wing 1990, doi:10.1145/78969.78972"
 GIBBONS_KORACH = "Gibbons & Korach 1997, doi:10.1137/S0097539794279614"
+HENZINGER = "Henzinger, Sezgin & Vafeiadis 2013, doi:10.1007/978-3-642-40184-8_18"
+EMMI_ENEA = "Emmi & Enea 2018, doi:10.1145/3158113"
 ADYA = "Adya 1999, MIT/LCS/TR-786 (G1a)"
 JEPSEN = "jepsen.checker/set-full, https://jepsen-io.github.io/jepsen/jepsen.checker.html"
 JEPSEN_QUEUE = "jepsen.checker/total-queue, https://jepsen-io.github.io/jepsen/jepsen.checker.html"
