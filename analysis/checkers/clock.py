@@ -16,11 +16,11 @@ _HIGHEST = 2**61  # two readings may be added without overflow
 
 class Clock:
     """`key`: each row's key as 0 … `keys` - 1. Readings of key k lie between `first[k]` and
-    `last[k]`, both exclusive; `last[k]` - 1 is after all answers of that key: the end of what has
-    no answer.
+    `last[k]`, both exclusive. `last[k]` - 1 is after all answers of that key: the end of what has
+    no answer. The first `lead` readings, from `first[k]` + 1 on, are before all operations.
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, lead: int = 0) -> None:
         names = {name: place for place, name in enumerate(dict.fromkeys(history.key.names))}
         number = np.array([-1, *(names[name] for name in history.key.names)], np.int64)
         self.names: tuple[str | None, ...] = (None, *names)
@@ -28,15 +28,15 @@ class Clock:
         self.keys = len(names) + 1
         start, end = history.start_ns, history.end_ns
         low = int(start.min()) if len(history) else 0
-        stretch = (int(end.max()) if len(history) else 0) - low + 5
+        stretch = (int(end.max()) if len(history) else 0) - low + 5 + lead
         if stretch * self.keys > _HIGHEST:  # too long for int64: only the order of times matters
             times = np.concatenate([start, end])
             ranks = np.unique(times, return_inverse=True)[1].astype(np.int64)
             start, end = ranks[: len(history)], ranks[len(history) :]
-            low, stretch = 0, len(times) + 5
+            low, stretch = 0, len(times) + 5 + lead
         self.first: Ints = np.arange(self.keys, dtype=np.int64) * stretch
         self.last: Ints = self.first + stretch - 1
-        self._start, self._end, self._low = start, end, low - 1
+        self._start, self._end, self._low = start, end, low - 1 - lead
         self._pending = history.type == INFO
 
     def start(self, rows: Ints) -> Ints:

@@ -10,7 +10,7 @@ otherwise it is left out, for no order becomes impossible without it. A take wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from analysis.checkers.clock import Clock
 from analysis.history import FAIL, INFO, OK, History, Ints, Mask
 from analysis.values import Values
 
-NOBODY = -1  # the row of a take that did not happen
+NOBODY = -1  # the row of what no operation did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,10 @@ class Looks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elements:
-    """One cell for each element: rows, and the clock's readings. `take` is NOBODY if nobody is
-    known to have taken it; then `take_start` and `take_end` are after all else of its key.
-    `first_end` and `last_start` are of its take and the looks at it.
+    """One cell for each element: rows, and the clock's readings. `put` is NOBODY if it was there
+    at first. `take` is NOBODY if nobody is known to have taken it; then `take_start` and
+    `take_end` are after all else of its key. `first_end` and `last_start` are of its take and the
+    looks at it.
     """
 
     key: Ints
@@ -50,6 +51,7 @@ class Elements:
     first_end: Ints
     last_start: Ints
     repeated: Mask  # put in more than once: `put` is a guess
+    certain: Ints  # how often it was certainly put in
     looks: Looks
 
     def __len__(self) -> int:
@@ -87,6 +89,7 @@ class Elements:
             first_end=self.first_end[chosen],
             last_start=self.last_start[chosen],
             repeated=self.repeated[chosen],
+            certain=self.certain[chosen],
             looks=Looks(
                 row=looks.row[kept],
                 element=place[looks.element[kept]],
@@ -101,9 +104,10 @@ class Elements:
             return self
         take, begun, ended = self.take.copy(), self.take_start.copy(), self.take_end.copy()
         take[chosen], begun[chosen], ended[chosen] = jokers.row, jokers.start, jokers.end
-        return replace(self, take=take, take_start=begun, take_end=ended)._with_extremes()
+        return replace(self, take=take, take_start=begun, take_end=ended).with_extremes()
 
-    def _with_extremes(self) -> Elements:
+    def with_extremes(self) -> Elements:
+        """The same with `first_end` and `last_start` as the takes and looks are."""
         first_end, last_start = self.take_end.copy(), self.take_start.copy()
         np.minimum.at(first_end, self.looks.element, self.looks.end)
         np.maximum.at(last_start, self.looks.element, self.looks.start)
@@ -162,10 +166,21 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """The rows of each kind of operation."""
+class Puts:
+    """What was put in: rows (NOBODY: it was there at first), whether for sure, and when."""
 
-    puts: Ints
+    row: Ints
+    key: Ints
+    code: Ints
+    sure: Mask
+    start: Ints
+    end: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The rows of each other kind of operation."""
+
     takes: Ints
     looks: Ints
     failed: Ints  # puts that failed
@@ -175,12 +190,16 @@ class NullPut(Exception):
     """Null was put in, which no answer tells from nothing; `args[0]` is the row."""
 
 
-def gather(history: History, values: Values, puts: str, takes: str, looks: str) -> Gathered:
-    """The elements of a history whose operations are named `puts`, `takes` and `looks`.
+def gather(
+    history: History, values: Values, words: tuple[str, str, str], initial: Sequence[int] = ()
+) -> Gathered:
+    """The elements of a history. `words`: what puts, takes and looks are called; `initial`: codes
+    of the elements that each object holds at first, in the order in which they were put in.
 
     NullPut when null was put in.
     """
-    clock = Clock(history)
+    puts, takes, looks = words
+    clock = Clock(history, len(initial))
     is_put, is_take = history.f.equals(puts), history.f.equals(takes)
     is_look = history.f.equals(looks)
     ok, says = history.type == OK, values.value.valid
@@ -190,12 +209,13 @@ def gather(history: History, values: Values, puts: str, takes: str, looks: str) 
     empty = np.flatnonzero((is_take | is_look) & ok & ~says)
     joker = np.flatnonzero(is_take & (history.type == INFO))
     rows = Rows(
-        puts=put,
         takes=np.flatnonzero(is_take & ok & says),
         looks=np.flatnonzero(is_look & ok & says),
         failed=np.flatnonzero(is_put & (history.type == FAIL) & says),
     )
-    elements, flaws = _match(history, clock, values.value.values, rows)
+    chosen = np.unique(clock.key[is_put | is_take | is_look])
+    there = _puts(history, clock, values.value.values, put, chosen, np.array(initial, np.int64))
+    elements, flaws = _match(history, clock, values.value.values, there, rows)
     elements, flawed = _timely(elements)
     return Gathered(
         clock=clock,
@@ -207,6 +227,21 @@ def gather(history: History, values: Values, puts: str, takes: str, looks: str) 
             row=empty, key=clock.key[empty], start=clock.start(empty), end=clock.end(empty)
         ),
         flaws={**flaws, **flawed},
+    )
+
+
+def _puts(
+    history: History, clock: Clock, codes: Ints, rows: Ints, keys: Ints, initial: Ints
+) -> Puts:
+    """The puts of these rows, and one for each initial element of each of these keys."""
+    began = (clock.first[keys][:, None] + 1 + np.arange(len(initial))).ravel()
+    return Puts(
+        row=np.append(np.full(len(began), NOBODY), rows),
+        key=np.append(np.repeat(keys, len(initial)), clock.key[rows]),
+        code=np.append(np.tile(initial, len(keys)), codes[rows]),
+        sure=np.append(np.ones(len(began), np.bool_), history.type[rows] == OK),
+        start=np.append(began, clock.start(rows)),
+        end=np.append(began, clock.end(rows)),
     )
 
 
@@ -223,69 +258,76 @@ def numbered(key: Ints, code: Ints) -> tuple[Ints, int]:
 
 
 def _match(
-    history: History, clock: Clock, codes: Ints, rows: Rows
+    history: History, clock: Clock, codes: Ints, puts: Puts, rows: Rows
 ) -> tuple[Elements, dict[str, Ints]]:
     """Elements by what their operations carry; takes and looks without a put, or too many."""
-    every = np.concatenate([rows.puts, rows.takes, rows.looks, rows.failed])
-    number, count = numbered(clock.key[every], codes[every])
-    cuts = np.cumsum([len(rows.puts), len(rows.takes), len(rows.looks)])
+    others = np.concatenate([rows.takes, rows.looks, rows.failed])
+    number, count = numbered(
+        np.append(puts.key, clock.key[others]), np.append(puts.code, codes[others])
+    )
+    cuts = np.cumsum([len(puts.row), len(rows.takes), len(rows.looks)])
     put, take, look, failed = np.split(number, cuts)
-    puts, takes = np.bincount(put, minlength=count), np.bincount(take, minlength=count)
-    looked = np.bincount(look, minlength=count) > 0
-    sure = np.bincount(put[history.type[rows.puts] == OK], minlength=count)
-    seen = looked | (takes > 0)
-    live = (puts > 0) & ((sure > 0) | seen)
-    twice = live & (takes > puts)
+    inserted, removed = np.bincount(put, minlength=count), np.bincount(take, minlength=count)
+    sure = np.bincount(put[puts.sure], minlength=count)
+    seen = removed > 0
+    seen[look] = True
+    live = (inserted > 0) & ((sure > 0) | seen)
+    surplus = live & (removed > inserted)
     fail = np.zeros(count, np.bool_)
     fail[failed] = True
-    takers, watchers = rows.takes, rows.looks
-    nowhere = np.concatenate([takers[puts[take] == 0], watchers[puts[look] == 0]])
-    odd = np.concatenate([take[puts[take] == 0], look[puts[look] == 0]])
+    unknown = inserted[np.append(take, look)] == 0
+    nowhere, odd = np.append(rows.takes, rows.looks)[unknown], np.append(take, look)[unknown]
     flaws = {
         "thin-air": nowhere[~fail[odd]],
         "aborted": nowhere[fail[odd]],
-        "duplicate": _surplus(history, takers, take, twice, puts),
+        "duplicate": _surplus(history, rows.takes, take, surplus, inserted),
     }
-    chosen = np.flatnonzero(live & ~twice)
+    chosen = np.flatnonzero(live & ~surplus)
     place = np.full(count, NOBODY, np.int64)
     place[chosen] = np.arange(len(chosen))
-    put_row = _put_rows(history, rows.puts, put, count)[chosen]
+    of_put = _which(puts, put, count)[chosen]
     take_row = np.full(count, NOBODY, np.int64)
-    take_row[take] = takers
+    take_row[take] = rows.takes
     take_row = take_row[chosen]
-    never = clock.last[clock.key[put_row]]
-    known = take_row >= 0
-    watchers, watched = watchers[place[look] >= 0], place[look[place[look] >= 0]]
+    known = place[look] >= 0
+    watchers = rows.looks[known]
+    never = clock.last[puts.key[of_put]]
     elements = Elements(
-        key=clock.key[put_row],
-        code=codes[put_row],
-        put=put_row,
-        put_start=clock.start(put_row),
-        put_end=clock.end(put_row),
+        key=puts.key[of_put],
+        code=puts.code[of_put],
+        put=puts.row[of_put],
+        put_start=puts.start[of_put],
+        put_end=puts.end[of_put],
         take=take_row,
-        take_start=np.where(known, clock.start(take_row), never) if len(codes) else never,
-        take_end=np.where(known, clock.end(take_row), never) if len(codes) else never,
+        take_start=_or_never(clock.start(take_row[take_row >= 0]), take_row, never),
+        take_end=_or_never(clock.end(take_row[take_row >= 0]), take_row, never),
         first_end=never,
         last_start=never,
-        repeated=((sure > 1) | ((puts > 1) & seen))[chosen],
+        repeated=((sure > 1) | ((inserted > 1) & seen))[chosen],
+        certain=sure[chosen],
         looks=Looks(
             row=watchers,
-            element=watched,
+            element=place[look[known]],
             start=clock.start(watchers),
             end=clock.end(watchers),
         ),
     )
-    return elements._with_extremes(), flaws
+    return elements.with_extremes(), flaws
 
 
-def _put_rows(history: History, rows: Ints, number: Ints, count: int) -> Ints:
-    """The put of each element; of several the one with an answer, else the one that began first."""
+def _or_never(times: Ints, row: Ints, never: Ints) -> Ints:
+    result = never.copy()
+    result[row >= 0] = times
+    return result
+
+
+def _which(puts: Puts, number: Ints, count: int) -> Ints:
+    """The put of each element; of several a sure one, else the one that began first."""
     chosen = np.full(count, NOBODY, np.int64)
-    if len(rows) and int(np.bincount(number).max()) > 1:
-        answered = history.type[rows] == OK
-        order = np.lexsort((-history.start_ns[rows], answered))
-        rows, number = rows[order], number[order]
-    chosen[number] = rows  # the last one stays
+    order = np.arange(len(number))
+    if len(number) and int(np.bincount(number).max()) > 1:
+        order = np.lexsort((-puts.start, puts.sure))
+    chosen[number[order]] = order  # the last one stays
     return chosen
 
 

@@ -51,8 +51,11 @@ class Found:
         return self.ranks < 0
 
 
-def decide(elements: Elements, moments: Ints) -> Found:
-    """Order elements; `moments` are those of empty answers, in no certain stretch (`presence`)."""
+def decide(elements: Elements, moments: Ints, keys: Ints) -> Found:
+    """Order elements, key by key.
+
+    `moments` are those of empty answers, in no certain stretch (`presence`), `keys` theirs.
+    """
     put_start = np.append(elements.put_start, moments)
     put_end = np.append(elements.put_end, moments)
     first_end = np.append(elements.first_end, moments)
@@ -66,15 +69,16 @@ def decide(elements: Elements, moments: Ints) -> Found:
         _sorted(last_start),
         _sorted(put_end),
         _sorted(first_end),
+        np.append(elements.key, keys),
     )
     fast = compiled(rank, len(put_start) * _WEIGHT)
     ranks = np.full(len(put_start), -1, np.int64)
     if fast is not None:
-        fast(*arguments, ranks)
+        fast(*arguments, np.full(len(ranks), 3), ranks)
     else:
         plain: Callable[..., Any] = rank
         cells = ranks.tolist()
-        plain(*(array.tolist() for array in arguments), cells)
+        plain(*(array.tolist() for array in arguments), [3] * len(cells), cells)
         ranks = np.array(cells, np.int64)
     return Found(ranks=ranks, moments=moments)
 
@@ -92,54 +96,67 @@ def rank(
     by_last_start: Ints,
     by_put_end: Ints,
     by_first_end: Ints,
+    keys: Ints,
+    held: Scratch,
     ranks: Scratch,
 ) -> int:
-    """Number the elements in a topological order; how many could be. Numbers are written to
-    `ranks`, which holds -1: first -2 or -3 for those that only one of two conditions keeps.
+    """Number the elements in a topological order; how many are done with.
+
+    `held` holds 3: of what may still keep an element back, 1 is its put and 2 the rest. Where
+    nothing goes on, the rest of that key is given up: its `ranks` stay as they are.
     """
     count = len(put_start)
     put_next, take_next, put_least, take_least, second, done = 0, 0, 0, 0, 0, 0
     while done < count:
-        while ranks[by_put_end[put_least]] >= 0:
+        while held[by_put_end[put_least]] == 0:
             put_least += 1
-        while ranks[by_first_end[take_least]] >= 0:
+        while held[by_first_end[take_least]] == 0:
             take_least += 1
         second = max(second, take_least + 1)
-        while second < count and ranks[by_first_end[second]] >= 0:
+        while second < count and held[by_first_end[second]] == 0:
             second += 1
-        least_put = put_end[by_put_end[put_least]]
-        head = by_first_end[take_least]
-        least_take = first_end[head]
-        bound = min(least_put, least_take)
-        before = done
-        if ranks[head] != -3 and (
-            second == count or last_start[head] <= first_end[by_first_end[second]]
-        ):  # what holds the others back does not hold itself back
-            done += ranks[head] == -2
-            ranks[head] = done - 1 if ranks[head] == -2 else -3
-        moved = False
+        head, before = by_first_end[take_least], done + put_next + take_next
+        least = first_end[head]
+        bound = min(least, put_end[by_put_end[put_least]])
+        if second == count or last_start[head] <= first_end[by_first_end[second]]:
+            held[head] &= 1  # what keeps the others back does not keep itself back
+            if held[head] == 0:
+                ranks[head] = done
+                done += 1
         while put_next < count and put_start[by_put_start[put_next]] <= bound:
             place = by_put_start[put_next]
             put_next += 1
-            moved = True
-            done += ranks[place] == -3
-            ranks[place] = done - 1 if ranks[place] == -3 else -2
-        while take_next < count and last_start[by_last_start[take_next]] <= least_take:
+            if held[place] == 1:
+                ranks[place] = done
+                done += 1
+            held[place] &= 2
+        while take_next < count and last_start[by_last_start[take_next]] <= least:
             place = by_last_start[take_next]
             take_next += 1
-            moved = True
-            if ranks[place] == -1 or ranks[place] == -2:
-                done += ranks[place] == -2
-                ranks[place] = done - 1 if ranks[place] == -2 else -3
-        if before == done and not moved:
-            break
-    for place in range(count):
-        ranks[place] = max(ranks[place], -1)
+            if held[place] == 2:
+                ranks[place] = done
+                done += 1
+            held[place] &= 1
+        if before == done + put_next + take_next:
+            lost, place = keys[by_put_end[put_least]], put_next
+            while place > 0 and keys[by_put_start[place - 1]] == lost:
+                place -= 1
+            while place < count and keys[by_put_start[place]] == lost:
+                done += held[by_put_start[place]] != 0
+                held[by_put_start[place]] = 0
+                place += 1
     return done
 
 
 def order(elements: Elements, empties: Empties, found: Found) -> Ints:
-    """The rows of all operations in a linear order; nothing may be stuck."""
+    """The rows of all operations in a linear order; nothing may be stuck. What no operation put in
+    has none.
+    """
+    rows = _order(elements, empties, found)
+    return rows[rows >= 0]
+
+
+def _order(elements: Elements, empties: Empties, found: Found) -> Ints:
     count, ranks = len(elements), found.ranks
     sequence = np.argsort(ranks)
     begun = np.append(elements.put_start, found.moments)[sequence]

@@ -37,7 +37,8 @@ _WEIGHT = 40  # the plain loops take that many times as long as reading the hist
 class Found:
     """Of each element: when it was put in and taken out, and its number `depth` among those that
     share their moment: what has a lower one lies below. `span` is the number of the span that an
-    element is stuck in, -1 if it could be ordered. `looked`: when each look was.
+    element is stuck in, -1 if it could be ordered. `looked`: when each look was;
+    `moments`: when the empty ones were answered.
     """
 
     put_at: Ints
@@ -45,6 +46,7 @@ class Found:
     depth: Ints
     span: Ints
     looked: Ints
+    moments: Ints
 
     @property
     def stuck(self) -> Mask:
@@ -52,8 +54,12 @@ class Found:
         return self.span >= 0
 
 
-def decide(elements: Elements) -> Found:
-    """Order elements as far as that is possible."""
+def decide(elements: Elements, moments: Ints, keys: Ints) -> Found:
+    """Order elements as far as that is possible.
+
+    `moments` are those of empty answers, in no certain stretch (`presence`). Spans never hold more
+    than one key, so that `keys`, theirs, do not matter.
+    """
     shown, needed = elements.shown, elements.needed
     put_at, take_at = needed.copy(), needed.copy()
     depth = np.zeros(len(elements), np.int64)
@@ -68,11 +74,14 @@ def decide(elements: Elements) -> Found:
         depth[there] = work.removed
         span[there] = work.spans()
         looked[work.look] = work.look_at(put_at, take_at)
-    return Found(put_at=put_at, take_at=take_at, depth=depth, span=span, looked=looked)
+    return Found(
+        put_at=put_at, take_at=take_at, depth=depth, span=span, looked=looked, moments=moments
+    )
 
 
-def order(elements: Elements, empties: Empties, moments: Ints, found: Found) -> Ints:
-    """The rows of all operations in a linear order; nothing may be stuck.
+def order(elements: Elements, empties: Empties, found: Found) -> Ints:
+    """The rows of all operations in a linear order; nothing may be stuck. What no operation put in
+    has none.
 
     At one moment: first takes, the upper before the lower; then what leaves the stack as it was,
     one element after another; then puts, the lower before the upper. A look at an element that
@@ -81,7 +90,7 @@ def order(elements: Elements, empties: Empties, moments: Ints, found: Found) -> 
     takes = np.flatnonzero(elements.take >= 0)
     seen = elements.looks.element
     rows = [elements.put, elements.take[takes], elements.looks.row, empties.row]
-    times = [found.put_at, found.take_at[takes], found.looked, moments]
+    times = [found.put_at, found.take_at[takes], found.looked, found.moments]
     below = found.depth
     deepest = int(below.max()) if len(below) else 0
     width = deepest + len(elements) + len(empties.row) + 1
@@ -95,7 +104,8 @@ def order(elements: Elements, empties: Empties, moments: Ints, found: Found) -> 
     look = np.where(stays & (looked == found.take_at[seen]), take[seen] - 1, look)
     empty = 3 * (width + len(elements) + np.arange(len(empties.row)))
     turns = np.concatenate([put, take[takes], look, empty])
-    return np.concatenate(rows)[np.lexsort((turns, np.concatenate(times)))]
+    ordered = np.concatenate(rows)[np.lexsort((turns, np.concatenate(times)))]
+    return ordered[ordered >= 0]
 
 
 class _Work:
