@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from analysis.proof.counted import Key
@@ -26,7 +27,7 @@ class Known:
             new = [op for op in key.ops if key.shows(op)]
             while new:  # what alone writes an observed value has happened, and observed in turn
                 observer = new.pop()
-                value = plain(observer.expected if observer.f == "cas" else observer.value)
+                value = _saw(observer)
                 writers = [op.row for op in key.puts[value]]
                 writers += [INITIAL] * (value == plain(key.initial))
                 if len(writers) == 1:
@@ -36,9 +37,15 @@ class Known:
                         new += [writer] * (writer.f == "cas")
 
     def overwrites(self, u: int, w: int, o: int) -> bool:
-        """Whether o reads from w, and u writes the same key, so that it is not between them."""
-        writes = u >= 0 and self.ops[u].f in ("write", "cas")
-        return self.source.get(o) == w and writes and u not in (w, o) and self.key[u] is self.key[o]
+        """Whether o reads from w, and u is not between them: it writes the same key, or found
+        that it did not hold what o observes.
+        """
+        if self.source.get(o) != w or u in (w, o, INITIAL) or self.key[u] is not self.key[o]:
+            return False
+        refused = self.ops[u].f == "cas-mismatch" and plain(self.ops[u].expected) == _saw(
+            self.ops[o]
+        )
+        return refused or self.ops[u].f in ("write", "cas")
 
     def follows(self, x: int, y: int, rule: str, told: Told) -> bool:
         """Whether x comes before y by the rule; `told` are its premises."""
@@ -56,6 +63,28 @@ class Known:
             return (b, c, d) == (x, a, y) and self.overwrites(y, a, x)
         # y reads-from b, x before b
         return (a, c, d, rule) == (y, x, b, "overwritten") and self.overwrites(x, y, b)
+
+
+def unwritten(known: Known, name: str, key: Key, listed: list[int]) -> None:
+    """Accept a `thin-air-read` or an `aborted-read`: nobody, or only who failed, writes what an
+    operation observes; it is followed by those that show that it happened.
+    """
+    if name == "aborted-read":
+        failed, *listed = listed
+    ops = {op.row: op for op in key.ops}
+    value = _saw(known.ops[listed[0]])
+    tried = [op.row for op in key.ops if op.f != "read" and plain(op.value) == value]
+    if known.ops[listed[0]].f == "cas-mismatch" or key.puts[value] or value == plain(key.initial):
+        raise Refused("it observes nothing, or somebody may have written that")
+    if (failed not in tried) if name == "aborted-read" else tried:
+        raise Refused("who failed to write it is not named, or somebody did")
+    shown = all(known.source.get(later) == row for row, later in pairwise(listed))
+    if not shown or not ops[listed[-1]].ok:
+        raise Refused("that it happened is not shown")
+
+
+def _saw(observer: Op) -> Any:
+    return plain(observer.expected if observer.f == "cas" else observer.value)
 
 
 def contradiction(claim: Any, known: Known) -> None:

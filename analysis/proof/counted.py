@@ -190,11 +190,16 @@ def _replaced(key: Key, _: Any, *ops: Op) -> bool:
 
 def _set_figures(key: Key) -> dict[str, int]:
     starts = sorted(op.start for op in key.reads)
-    found = dict.fromkeys(("kept", "missed", "lost", "excess", "repeated"), 0)
+    first = "confirmed" if key.prop == "set" else "kept"
+    over = max((op.over for op in key.ops if op.f == "add" and not op.failed), default=-NEVER)
+    final = over + 1 if key.final_ns is None else key.final_ns
+    found = dict.fromkeys((first, "missed", "lost", "excess", "repeated"), 0)
     for value, known in key.known():
         shown = {op.row: op.start for op in key.shown[value]}
         after = sum(start > known for start in shown.values())
-        found["kept"] += after > 0
+        last = max((start for start in shown.values() if start >= final), default=-NEVER)
+        sure = key.prop == "set" and any(op.ok and op.end < last for op in key.puts[value])
+        found[first] += sure or (key.prop != "set" and after > 0)
         found["missed"] += len(starts) - bisect_right(starts, known) > after
         found["lost"] += bool(starts) and starts[-1] > max(known, *shown.values(), known)
     for value, times in key.shown.items():
@@ -333,7 +338,7 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
     "staleness": {**UNFOUNDED, "stale-read": _replaced},
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]]] = {
-    "set": (_set_figures, lambda kept, **bad: kept > 0 == _all(bad)),
+    "set": (_set_figures, lambda confirmed, **bad: confirmed > 0 == _all(bad)),
     "set-full": (_set_figures, lambda kept, missed, **bad: kept > 0 == _all(bad)),
     "total-queue": (_queue_figures, lambda acknowledged, **bad: acknowledged > 0 == _all(bad)),
     "unique-ids": (_id_figures, lambda ids, distinct: ids == distinct > 0),

@@ -12,7 +12,8 @@ from analysis.proof.rows import Op, plain
 class Model(NamedTuple):
     """`step` says whether an operation is possible in a state, and if so changes it."""
 
-    functions: tuple[str, ...]
+    acts: tuple[str, ...]
+    tells: tuple[str, ...]  # the operations whose answers tell something
     step: Callable[[Any, Op], bool]
     first: Callable[[Any], Any]  # the state at first, from the initial value
     thaw: Callable[[Any], Any] = list  # a state, from what `freeze` made of another
@@ -95,15 +96,15 @@ def _lock(state: list[Any], op: Op) -> bool:
 
 
 MODELS = {
-    "register": Model(("read", "write", "cas"), _register, lambda initial: [plain(initial)]),
-    "kv-append": Model(("read", "write", "append"), _kv_append, lambda initial: [initial or ""]),
-    "counter": Model(("add", "read"), _counter, lambda initial: [initial or 0]),
-    "set": Model(("add", "remove", "contains", "read"), _set,
+    "register": Model(("write",), ("read", "cas"), _register, lambda initial: [plain(initial)]),
+    "kv-append": Model(("write", "append"), ("read",), _kv_append, lambda initial: [initial or ""]),
+    "counter": Model(("add",), ("read",), _counter, lambda initial: [initial or 0]),
+    "set": Model((), ("add", "remove", "contains", "read"), _set,
                  lambda initial: set(map(plain, initial or ())), set, frozenset),
-    "queue": Model(("enqueue", "dequeue", "peek"), _queue,
+    "queue": Model(("enqueue",), ("dequeue", "peek"), _queue,
                    lambda initial: deque(map(plain, initial or ())), deque),
-    "stack": Model(("push", "pop", "peek"), _stack,
+    "stack": Model(("push",), ("pop", "peek"), _stack,
                    lambda initial: deque(map(plain, initial or ())), deque),
-    "lock": Model(("acquire", "release"), _lock, lambda initial: [None, None, None]),
+    "lock": Model(("release",), ("acquire",), _lock, lambda initial: [None, None, None]),
 }  # fmt: skip
 MODELS["cas-register"] = MODELS["register"]

@@ -12,7 +12,7 @@ from analysis.proof.rows import NEVER, Ints, Mask, Refused, Rows
 
 def worth(rows: Rows, name: str, model: Model) -> tuple[Mask, Mask]:
     """Which operations of a model happened, and which others may have."""
-    mine = rows.named(model.functions)
+    mine = rows.named((*model.acts, *model.tells))
     happened = mine & (rows.ok | (rows.mismatch & (name == "cas-register")))
     return happened, mine & ~happened & ~rows.failed
 
@@ -23,17 +23,16 @@ def order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool) -
     listed = rows.listed(claim["order"], "the order")
     there = np.zeros(rows.count, np.bool_)
     there[listed] = True
-    if not must.any():
-        raise Refused("no operation of this property happened")
+    if not (must & rows.named(model.tells)).any():
+        raise Refused("no operation of this property was acknowledged that tells anything")
     if (must & ~there).any():
         raise Refused(f"operation {np.argmax(must & ~there)} happened and is not in the order")
     if (there & ~must & ~may).any():
         raise Refused(f"operation {np.argmax(there & ~must & ~may)} did not happen")
-    end = np.where(must, rows.end, NEVER)
     if serial:
-        _in_time(listed, rows.process, *moments(rows.start, end))
+        _in_time(listed, rows.process, *moments(rows, must))
     else:
-        _in_time(listed, rows.key, rows.start, end)
+        _in_time(listed, rows.key, rows.start, np.where(must, rows.end, NEVER))
     wrong = _impossible(rows, listed, model, initial)
     if wrong is not None:
         raise Refused(f"operation {wrong} is not possible where it stands")
@@ -53,15 +52,15 @@ def _in_time(listed: Ints, group: Ints, start: Ints, end: Ints) -> None:
         raise Refused(f"operation {last} stands after {first}, which began when it had ended")
 
 
-def moments(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+def moments(rows: Rows, must: Mask) -> tuple[Ints, Ints]:
     """Starts and ends as numbers such that `end < start` exactly in the order of a process: at
     each moment first come ends, then what takes no time at all, by row, then starts.
     """
-    _, moment = np.unique(np.append(start, end), return_inverse=True)
-    begin, over = np.split(moment * (len(start) + 2), 2)
-    instant = begin + np.arange(1, len(start) + 1)
-    same = begin == over
-    return np.where(same, instant, begin + len(start) + 1), np.where(same, instant, over)
+    _, moment = np.unique(np.append(rows.start, rows.over), return_inverse=True)
+    begin, end = np.split(moment * (rows.count + 2), 2)
+    instant = begin + np.arange(1, rows.count + 1)
+    start = np.where(begin == end, instant, begin + rows.count + 1)
+    return start, np.where(must, np.where(begin == end, instant, end), NEVER)
 
 
 def _impossible(rows: Rows, listed: Ints, model: Model, initial: Any) -> int | None:

@@ -37,7 +37,7 @@ def no_order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool
         must &= rows.end <= cut
     ops = rows.ops(np.flatnonzero(must | (may & ~rows.named(LOOKS))))
     if serial:
-        start, end = moments(rows.start, np.where(must, rows.end, NEVER))
+        start, end = moments(rows, must)
         ops = [op._replace(start=int(start[op.row]), end=int(end[op.row])) for op in ops]
     elif "until" not in claim:
         if name not in PARTS:

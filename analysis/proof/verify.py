@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from analysis.proof.contradiction import Known, contradiction
+from analysis.proof.contradiction import Known, contradiction, unwritten
 from analysis.proof.counted import FIGURES, OBSERVED, Key
 from analysis.proof.models import MODELS, Model
 from analysis.proof.orders import moments, order
-from analysis.proof.rows import Refused, Rows, plain
+from analysis.proof.rows import Ints, Refused, Rows, plain
 from analysis.proof.search import no_order
 
 KEYS = {"certificate", "property", "verdict", "history", "initial", "claims", "digest"}
@@ -38,6 +38,7 @@ PROMISES = {name: Promise("figures") for name in FIGURES} | {
     ),
     "sequential": Promise("serial", "register", _STEPS, (*_READS, "non-sequential")),
 }
+UNWRITTEN = ("thin-air-read", "aborted-read")  # what may be observed of a register with a model
 
 
 def verify(
@@ -114,7 +115,7 @@ class _Held:
         if valid:
             may = kind == promise.valid
         elif kind == "observed":
-            may = name in OBSERVED.get(self.prop, ())
+            may = name in OBSERVED.get(self.prop, UNWRITTEN)
         else:
             may = kind in promise.kinds and name in promise.broken
         if not may:
@@ -141,30 +142,34 @@ class _Held:
     def _key(self, code: int) -> Key:
         """The operations of one key."""
         if code not in self._keys:
-            mine = self.rows.key == code
-            if self.promise.model != "cas-register":
-                mine &= ~self.rows.mismatch
-            ops = self.rows.ops(np.flatnonzero(mine))
+            ops = self.rows.ops(np.flatnonzero(self.rows.key == code))
+            if self.promise.model != "cas-register":  # a refused cas is one that failed
+                ops = [op._replace(ok=op.ok and not op.failed) for op in ops]
             self._keys[code] = Key(ops, self.prop, self.initial, self.final_ns)
         return self._keys[code]
 
+    def _known(self, listed: Ints) -> Known:
+        """What is known of the keys of some rows, all of them registers."""
+        serial, rows = self.promise.valid == "serial", self.rows
+        start, end = moments(rows, rows.ok) if serial else (rows.start, rows.end)
+        keys = [self._key(code) for code in np.unique(rows.key[listed]).tolist()]
+        return Known(keys, start, end, serial=serial)
+
     def _contradiction(self, claim: Any) -> None:
         listed = self.rows.listed(claim["operations"], "the witness")
-        start, end = self.rows.start, self.rows.end
-        serial = self.promise.valid == "serial"
-        if serial:
-            start, end = moments(start, end)
-        keys = [self._key(code) for code in np.unique(self.rows.key[listed]).tolist()]
-        contradiction(claim, Known(keys, start, end, serial=serial))
+        contradiction(claim, self._known(listed))
 
     def _observed(self, claim: Any) -> None:
-        listed = self.rows.listed(claim["operations"], "the witness").tolist()
-        (code,) = {int(self.rows.key[row]) for row in listed}
+        listed = self.rows.listed(claim["operations"], "the witness")
+        (code,) = set(self.rows.key[listed].tolist())
         key = self._key(code)
+        if self.promise.model is not None:
+            unwritten(self._known(listed), claim["anomaly"], key, listed.tolist())
+            return
         ops = {op.row: op for op in key.ops}
         rule = OBSERVED[self.prop][claim["anomaly"]]
-        if not rule(key, plain(claim.get("value")), *(ops[row] for row in listed)):
-            raise Refused(f"operations {listed} do not show it")
+        if not rule(key, plain(claim.get("value")), *(ops[row] for row in listed.tolist())):
+            raise Refused(f"operations {listed.tolist()} do not show it")
 
     def _figures(self, claim: Any) -> None:
         count, right = FIGURES[self.prop]
