@@ -80,11 +80,16 @@ def known(rows: Sequence[Row]) -> dict[Any, int]:
     return since
 
 
+def listed(rows: Sequence[Row]) -> list[Row]:
+    """All but reads without a list, which say nothing."""
+    return [row for row in rows if row.f != "read" or row.value is not None]
+
+
 def set_(rows: Sequence[Row], final_ns: tuple[int, int] | None) -> str:
     """What is known to be there stays, and nothing else is there; in the end somebody looked."""
     wrong = confirmed = False
-    for part in by_key(rows):
-        reads = [row for row in part if row.f == "read" and is_ok(row) and row.value is not None]
+    for part in by_key(listed(rows)):
+        reads = [row for row in part if row.f == "read" and is_ok(row)]
         adds = [row for row in part if row.f == "add" and row.type != "fail"]
         wrong |= unfounded(part) or repeats(part)
         for value, since in known(part).items():
@@ -100,8 +105,8 @@ def set_(rows: Sequence[Row], final_ns: tuple[int, int] | None) -> str:
 def set_full(rows: Sequence[Row]) -> str:
     """The same, but what is missing may come back: lost is what no later read shows."""
     wrong = kept = False
-    for part in by_key(rows):
-        reads = [row for row in part if row.f == "read" and is_ok(row) and row.value is not None]
+    for part in by_key(listed(rows)):
+        reads = [row for row in part if row.f == "read" and is_ok(row)]
         wrong |= unfounded(part) or repeats(part)
         for value, since in known(part).items():
             after = [read for read in reads if read.start > since]

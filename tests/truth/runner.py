@@ -160,7 +160,8 @@ def _halved(
     half = len(drawn) // 2
     for part in (drawn[:half], drawn[half:]) if half else ():
         _halved(about, where, part, truth, tally)
-    if len(tally.wrong) == before:
+    summed = truth == "unknown" and str(result.verdict) == "valid"  # each alone saw too little
+    if len(tally.wrong) == before and not (half and summed):
         tally.wrong.append(_wrong(about, keyed, where, truth, result))
 
 
