@@ -29,6 +29,8 @@ def place(versions: Versions, line: Line, meter: Meter) -> tuple[Ints, Mask]:
     Linear in what it moves; the meter's time limit is kept to.
     """
     count = len(line.row)
+    if not len(versions.refused_row):
+        return line.row[line.row >= 0], np.zeros(0, np.bool_)
     begun = np.maximum.accumulate(line.start)
     over = np.minimum.accumulate(line.end[::-1])[::-1]
     gap = np.searchsorted(over, versions.refused_start, side="left") - 1  # behind which operation

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.checkers.base import Anomaly, CheckResult, Context, Verdict, too_little
+from analysis.checkers.fast_zones import glance
 from analysis.checkers.keys import by_key, search_keys
 from analysis.checkers.models import MODELS, literal
 from analysis.checkers.prose import Teller, number
@@ -50,31 +51,47 @@ class _Judge:
         self._columns = Columns(history, coded(history, initial=context.initial))
 
     def result(self) -> CheckResult:
-        """Versions and zones first, then the search for keys that need it."""
-        history, context = self._history, self._context
+        """At a glance if that is possible; else versions and zones, then the search."""
+        rows = glance(self._columns) if not self._refused() else None
+        if rows is not None:
+            return self._accepted([rows])
+        return self._decided()
+
+    def _decided(self) -> CheckResult:
+        key = self._columns.key
         versions = prepare(self._columns, refusals=self._refusals)
         blocks, findings = analyse(versions)
         held = contradicted(versions, blocks) if len(versions.refused_row) else versions.refused_row
         anomalies = Storyteller(self._columns, versions, blocks, findings).all(held)
-        rows, unplaced = np.empty(0, np.int64), np.empty(0, np.int64)
-        if not anomalies:
-            rows, lost = place(versions, linearize(versions, blocks), context.meter)
-            unplaced = np.unique(self._columns.key[versions.refused_row[lost]])
-        odd = self._columns.key[versions.unexplained]
-        keys = np.union1d(np.setdiff1d(versions.searched, odd), unplaced)
-        rows = rows[~np.isin(self._columns.key[rows], unplaced)]
+        broken = [key[anomaly.instances] for anomaly in anomalies]
+        rows = unplaced = np.empty(0, np.int64)
+        if not anomalies or len(versions.refused_row):
+            line = linearize(versions, blocks)
+            rows, lost = place(versions, line, self._context.meter)
+            unplaced = key[versions.refused_row[lost]].astype(np.int64)
+        keys = np.append(versions.searched, unplaced)
+        keys = np.setdiff1d(keys, np.concatenate(broken)) if broken else np.unique(keys)
         orders, anomalies = self._search(keys, anomalies)
         if anomalies:
             return self._told(Verdict.INVALID, self._count(anomalies), anomalies=anomalies)
+        return self._accepted([rows[~np.isin(key[rows], keys)], *orders])
+
+    def _accepted(self, orders: list[Ints]) -> CheckResult:
+        """Valid, if enough was seen; `orders` together are one of the whole history."""
+        history = self._history
         if not observations(history, refusals=self._refusals):
             why = "no read was acknowledged: nothing was observed"
             return self._told(Verdict.UNKNOWN, why)
-        if why := too_little(history, context):
+        if why := too_little(history, self._context):
             return self._told(Verdict.UNKNOWN, why)
-        count = number(len(np.unique(self._columns.key)), "key")
+        count = number(int(np.count_nonzero(np.bincount(self._columns.key))), "key")
         why = f"{number(len(history), 'operation')} on {count} have a linear order"
-        claim = {"kind": "order", "model": self._model, "order": np.concatenate([rows, *orders])}
+        claim = {"kind": "order", "model": self._model, "order": np.concatenate(orders)}
         return replace(self._told(Verdict.VALID, why), claim=claim)
+
+    def _refused(self) -> bool:
+        """Whether there are refused swaps that count."""
+        return self._refusals and bool(self._history.errors(MISMATCH).any())
 
     def _search(
         self, keys: Ints, found: tuple[Anomaly, ...]
