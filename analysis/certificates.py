@@ -6,10 +6,9 @@ The format is in docs/certificates.md; `analysis.proof` re-checks it.
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from analysis.checkers.base import CheckResult, Verdict
 from analysis.proof.source import fingerprint
@@ -17,7 +16,6 @@ from chaos.record import rundir
 from chaos.record.reader import RunData
 
 VERSION = 1
-_CANONICAL = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_SORT_KEYS
 
 
 def folder_of(run: RunData, chosen: Path | None) -> Path:
@@ -48,9 +46,21 @@ def make(result: CheckResult, run: RunData) -> bytes | None:
         "initial": run.meta["imported"].get("initial"),
         "claims": claims,
     }
-    text = orjson.dumps(body, option=_CANONICAL)
+    text = _canonical(body)
     digest = hashlib.sha256(text).hexdigest()
     return text[:-1] + b',"digest":"' + digest.encode() + b'"}\n'
+
+
+def _canonical(body: Any) -> bytes:
+    """JSON with sorted keys and without spaces; arrays are lists."""
+    text = json.dumps(
+        body,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        default=lambda array: array.tolist(),
+    )
+    return text.encode("utf-8", "surrogatepass")
 
 
 def write(result: CheckResult, run: RunData, folder: Path) -> Path | None:

@@ -77,7 +77,7 @@ def judge(
         if limits.time_limit_s is not None:
             left_s = max(0.0, limits.time_limit_s - (time.monotonic() - began))
         context = Context(
-            final_ns=_final_ns(run),
+            final_ns=final_ns(run),
             initial=imported.get("initial"),
             enough=1 if rundir.is_imported(run.meta) else MIN_ACKNOWLEDGED,
             meter=Meter(limits.budget, left_s),
@@ -148,7 +148,8 @@ def default_properties(run: RunData) -> list[str]:
     return list(PROPERTIES.get(str(name), ()))
 
 
-def _final_ns(run: RunData) -> tuple[int, int] | None:
+def final_ns(run: RunData) -> tuple[int, int] | None:
+    """From when to when the final reads were due; None: the run has no phases."""
     phases = run.meta["phases"]
     for phase in phases:
         if phase["name"] == "final":

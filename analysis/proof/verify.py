@@ -18,6 +18,7 @@ from analysis.proof.orders import moments, order
 from analysis.proof.rows import Ints, Refused, Rows, plain
 from analysis.proof.search import no_order
 
+VERSION = 1
 KEYS = {"certificate", "property", "verdict", "history", "initial", "claims", "digest"}
 
 
@@ -41,8 +42,19 @@ PROMISES = {name: Promise("figures") for name in FIGURES} | {
 UNWRITTEN = ("thin-air-read", "aborted-read")  # what may be observed of a register with a model
 
 
+def read(text: bytes) -> dict[str, Any]:
+    """A certificate as it is in a file; Refused when it is no JSON object."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"it is no JSON: {error}"[:200]) from None
+    if type(body) is not dict or body.keys() != KEYS:
+        raise Refused(f"expected an object with {', '.join(sorted(KEYS))}")
+    return body
+
+
 def verify(
-    text: bytes,
+    certificate: Mapping[str, Any],
     table: pa.Table,
     sha256: str,
     *,
@@ -50,22 +62,21 @@ def verify(
     final_ns: int | None = None,
     models: Mapping[str, Model] = MODELS,
 ) -> None:
-    """Accept the certificate `text`, or raise Refused with the reason.
+    """Accept the certificate, or raise Refused with the reason.
 
     The rest is what it is held against: the history, its fingerprint and its initial value, the
     beginning of the final phase (None: the run has no phases), models of the user's own by name.
     """
     try:
-        body = json.loads(text)
-        claims = _read(body, table.num_rows, sha256, initial)
-        held = _Held(table, body["property"], initial, final_ns, models)
+        claims = _whole(certificate, table.num_rows, sha256, initial)
+        held = _Held(table, certificate["property"], initial, final_ns, models)
         for claim in claims:
-            held.against(claim, valid=body["verdict"] == "valid")
+            held.against(claim, valid=certificate["verdict"] == "valid")
     except Refused:
         raise
     except Exception as error:  # what cannot be read, or makes no sense, is not accepted
         what = f"{type(error).__name__}: {error}"[:200]
-        raise Refused(f"the certificate is malformed ({what})") from None
+        raise Refused(f"it is malformed ({what})") from None
 
 
 def digest(rest: Any) -> str:
@@ -73,18 +84,16 @@ def digest(rest: Any) -> str:
     text = json.dumps(
         rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read(body: Any, count: int, sha256: str, initial: Any) -> list[Any]:
+def _whole(body: Mapping[str, Any], count: int, sha256: str, initial: Any) -> list[Any]:
     """The claims of a certificate that is whole and is about this history."""
-    if type(body) is not dict or body.keys() != KEYS:
-        raise Refused(f"expected an object with {', '.join(sorted(KEYS))}")
     rest = {name: part for name, part in body.items() if name != "digest"}
     if body["digest"] != digest(rest):
         raise Refused("its digest is another: it was altered")
-    if plain(body["certificate"]) != 1:
-        raise Refused(f"it is of version {body['certificate']}, expected 1")
+    if plain(body["certificate"]) != VERSION:
+        raise Refused(f"it is of version {body['certificate']!r}, expected {VERSION}")
     if plain(body["history"]) != plain({"operations": count, "sha256": sha256}):
         raise Refused("it is about another history")
     if plain(body["initial"]) != plain(initial):
@@ -142,7 +151,10 @@ class _Held:
     def _key(self, code: int) -> Key:
         """The operations of one key."""
         if code not in self._keys:
-            ops = self.rows.ops(np.flatnonzero(self.rows.key == code))
+            mine = self.rows.key == code
+            if self.promise.model is not None:
+                mine &= self.rows.named(("read", "write", "cas"))
+            ops = self.rows.ops(np.flatnonzero(mine))
             if self.promise.model != "cas-register":  # a refused cas is one that failed
                 ops = [op._replace(ok=op.ok and not op.failed) for op in ops]
             self._keys[code] = Key(ops, self.prop, self.initial, self.final_ns)
