@@ -52,7 +52,8 @@ def number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value as JSON, shortened if it is long; "nothing" for null."""
     if value is None:
         return "nothing"
     text = json.dumps(value)
@@ -80,11 +81,11 @@ class Teller:
 
     def value(self, row: int) -> str:
         """The value written or read, shortened if it is long; "nothing" for null."""
-        return _short(self._carried(row)[1])
+        return short(self._carried(row)[1])
 
     def seen(self, row: int) -> str:
         """The value the operation found: a read's value, a cas's expected one."""
-        return _short(self._carried(row)[0])
+        return short(self._carried(row)[0])
 
     def _carried(self, row: int) -> tuple[Any, Any]:
         """(value found, value left); of anything but a cas both are what it carries."""
