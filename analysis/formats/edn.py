@@ -35,7 +35,7 @@ _SPACE = re.compile(r"[\s,]*")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|[0-7]{1,3}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\\": "\\", '"': '"'}
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)N?")
-_DECIMAL = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?M?")
+_DECIMAL = re.compile(r"[+-]?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?M?")
 _CLOSES = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 _WORDS = {"nil": None, "true": True, "false": False}
 

@@ -20,12 +20,10 @@ PLAIN = {
     "compare-and-swap": "cas",
     "enq": "enqueue",
     "offer": "enqueue",
-    "send": "send",
     "deq": "dequeue",
     "poll": "dequeue",
-    "inc": "add",
-    "incr": "add",
-    "increment": "add",
+    "inc": "increment",
+    "incr": "increment",
     "dec": "decrement",
     "decr": "decrement",
     "insert": "add",
@@ -50,6 +48,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     },
     "set": {},
 }
+COUNTED = {"increment", "decrement"}  # both are adds, the one of a negative number
 _SIGNS = {  # a family, and what only its operations are called
     "queue": {"enqueue", "dequeue", "drain"},
     "stack": {"push", "pop"},
@@ -62,7 +61,7 @@ class Shown:
 
     lists: bool = False  # an ok read of a list
     numbers: bool = False  # an ok read of a number
-    texts: bool = False  # a text written or read
+    counted: bool = False  # an increment or decrement, by its own name
     microops: frozenset[str] = frozenset()  # of transactions: append, r, w
 
 
@@ -82,7 +81,8 @@ def renamed(names: Collection[str], family: str | None = None) -> dict[str, str]
     found = {}
     for name in names:
         low = name.strip(":").lower().replace("_", "-")
-        found[name] = own.get(low, own.get(plain_name(name), plain_name(name)))
+        ours = own.get(low, own.get(plain_name(name), plain_name(name)))
+        found[name] = "add" if ours in COUNTED else ours
     return found
 
 
@@ -96,7 +96,8 @@ def decided_by(names: Collection[str], shown: Shown) -> tuple[str, ...]:
         if needed & fs and fs <= possible:
             return (property_,)
     if fs == {"add", "read"} or fs == {"add"}:
-        return ("counter",) if shown.numbers and not shown.lists else ("set-full",)
+        counter = shown.counted or (shown.numbers and not shown.lists)
+        return ("counter",) if counter else ("set-full",)
     if fs == {"read"}:
         return ("linearizable-register",)
     return ()

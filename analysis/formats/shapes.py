@@ -225,7 +225,7 @@ class _Contents:
         if (rest & is_cas).any():
             swaps = pc.extract_regex(pc.if_else(pa.array(is_cas), raw, None), _SWAP)
             found = true(pc.is_valid(swaps)) & rest
-            new, old = (_integers(swaps.field(name)) for name in ("new", "old"))
+            new, old = (_integers(pc.struct_field(swaps, name)) for name in ("new", "old"))
             value = pc.if_else(pa.array(found), new, value)
             expected = pc.if_else(pa.array(found), old, expected)
             rest &= ~found
@@ -240,13 +240,13 @@ class _Contents:
     def _split(self, raw: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Values and keys of pairs. NotKeyed when one is none."""
         pairs = pc.extract_regex(raw, _KEYED)
-        rest, found = pairs.field("value"), true(pc.is_valid(pairs))
+        rest, found = pc.struct_field(pairs, "value"), true(pc.is_valid(pairs))
         unanswered = (self._kind == KINDS["ok"]) & true(pc.equal(raw, "nil"))
         self.wrong |= true(pc.is_valid(raw)) & ~unanswered & ~found
         is_cas = true(pc.is_in(self._f, value_set=self._named("cas")))
         if (found & is_cas & ~true(pc.match_substring_regex(rest, r"^(nil$|\[)"))).any():
             raise NotKeyed  # as in a cas [old new] without a key
-        codes, self.wrong = _keys(pairs.field("key"), self._words, self.wrong)
+        codes, self.wrong = _keys(pc.struct_field(pairs, "key"), self._words, self.wrong)
         return pc.if_else(pa.array(unanswered), "nil", rest), codes
 
     def _parsed(

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from analysis.formats.base import Imported
 from analysis.formats.events import NAMES, OK, Vocabulary, numbers, true, valid
-from analysis.formats.names import Shown, decided_by, plain_name, renamed
+from analysis.formats.names import COUNTED, Shown, decided_by, plain_name, renamed
 from analysis.history import UNREAD, Ints
 from chaos.record.schema import HISTORY
 
@@ -52,21 +52,26 @@ def imported(
     place = np.array([names.index(ours[word]) for word in raw], np.int64)
     properties = about.properties
     if properties is None:
-        properties = decided_by(names, _shown(rows, place, names, microops))
+        counted = any(plain_name(word) in COUNTED for word in raw)
+        properties = decided_by(names, _shown(rows, place, names, microops, counted))
     initial = about.initial if initial is None else initial
     register = initial is not None and _REGISTERS & set(properties)
     silent = [names.index("read")] if register and "read" in names else []
     maker = _Maker(words, place, silent)
     table = _table([maker.columns(batch) for batch in rows], words, names)
     if not properties and names:
-        some = ", ".join(names[:6])
+        some = ", ".join(sorted(names)[:6])
         notes = (*notes, f"no property is known for its operations ({some}): name one "
                  "with --property")  # fmt: skip
     return Imported(table=table, properties=properties, initial=initial, notes=tuple(notes))
 
 
 def _shown(
-    rows: Sequence[pa.RecordBatch], place: Ints, names: Sequence[str], microops: Collection[str]
+    rows: Sequence[pa.RecordBatch],
+    place: Ints,
+    names: Sequence[str],
+    microops: Collection[str],
+    counted: bool,
 ) -> Shown:
     """What ok reads showed."""
     lists = whole = False
@@ -76,7 +81,7 @@ def _shown(
         whole |= bool((told & valid(batch, "value")).any())
         payloads = batch["payload"].filter(pa.array(told)).drop_null()
         lists |= bool(true(pc.starts_with(payloads, "[")).any())
-    return Shown(lists=lists, numbers=whole, microops=frozenset(microops))
+    return Shown(lists=lists, numbers=whole, counted=counted, microops=frozenset(microops))
 
 
 class _Maker:
