@@ -107,7 +107,8 @@ def _drained(key: Key, _: Any, d: Op) -> bool:
         plain(op.value) for op in key.ops if op.f == "enqueue" and op.ok and op.precedes(d)
     )
     missing = sum(max(0, n - len(key.shown[value])) for value, n in early.items())
-    unsure = [op for op in key.ops if op.f in ("dequeue", "drain") and not op.ok | op.failed]
+    takes = [op for op in key.ops if op.f in ("dequeue", "drain") and not op.failed]
+    unsure = [op for op in takes if not op.ok or (op.f == "drain" and op.value is None)]
     begun = [op.f for op in unsure if op.start <= d.end]
     return empty and missing > len(begun) and "drain" not in begun
 
