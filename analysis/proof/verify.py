@@ -54,7 +54,7 @@ def read(text: bytes) -> dict[str, Any]:
 
 
 def verify(
-    certificate: Mapping[str, Any],
+    certificate: Mapping[str, Any] | bytes,
     table: pa.Table,
     sha256: str,
     *,
@@ -62,16 +62,17 @@ def verify(
     final_ns: int | None = None,
     models: Mapping[str, Model] = MODELS,
 ) -> None:
-    """Accept the certificate, or raise Refused with the reason.
+    """Accept the certificate, read or as it is in a file, or raise Refused with the reason.
 
     The rest is what it is held against: the history, its fingerprint and its initial value, the
     beginning of the final phase (None: the run has no phases), models of the user's own by name.
     """
     try:
-        claims = _whole(certificate, table.num_rows, sha256, initial)
-        held = _Held(table, certificate["property"], initial, final_ns, models)
+        body = read(certificate) if isinstance(certificate, bytes) else certificate
+        claims = _whole(body, table.num_rows, sha256, initial)
+        held = _Held(table, body["property"], initial, final_ns, models)
         for claim in claims:
-            held.against(claim, valid=certificate["verdict"] == "valid")
+            held.against(claim, valid=body["verdict"] == "valid")
     except Refused:
         raise
     except Exception as error:  # what cannot be read, or makes no sense, is not accepted
