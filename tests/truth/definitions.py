@@ -161,7 +161,8 @@ def _lost(
         r for r in part if r.f in ("dequeue", "drain") and r.type != "fail" and not is_ok(r)
         and r.start <= row.end
     ]  # fmt: skip
-    if any(r.f == "drain" for r in unsure):
+    silent = [r for r in part if r.f == "drain" and is_ok(r) and r.value is None]
+    if any(r.f == "drain" and r.start <= row.end for r in [*unsure, *silent]):
         return False
     there = [r for r in ins if is_ok(r) and r.end < row.start]
     return _missing(there, shown) > len(unsure)
