@@ -22,7 +22,7 @@ COUNTS = (
     *("certificates", "refused", "mutants", "accepted"),
 )
 HEAD = ("property", *COUNTS, "seconds")
-SHOWN = 3  # wrong verdicts that are shown of one property
+SHOWN = 2  # wrong verdicts that are shown of one property
 
 
 def batches(names: Sequence[str], histories: int, seed: str) -> Iterator[tuple[str, str, int]]:

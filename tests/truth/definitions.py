@@ -157,15 +157,18 @@ def _lost(
         return False
     if row.f == "drain" and row.value is None:
         return False  # it says nothing
-    unsure = [
-        r for r in part if r.f in ("dequeue", "drain") and r.type != "fail" and not is_ok(r)
-        and r.start <= row.end
-    ]  # fmt: skip
-    silent = [r for r in part if r.f == "drain" and is_ok(r) and r.value is None]
-    if any(r.f == "drain" and r.start <= row.end for r in [*unsure, *silent]):
+    unsure = [r for r in part if r.type != "fail" and r.start <= row.end and _silent(r)]
+    if any(r.f == "drain" for r in unsure):
         return False
     there = [r for r in ins if is_ok(r) and r.end < row.start]
     return _missing(there, shown) > len(unsure)
+
+
+def _silent(row: Row) -> bool:
+    """Whether it may have taken something and does not say what."""
+    return row.f in ("dequeue", "drain") and (
+        not is_ok(row) or (row.f == "drain" and row.value is None)
+    )
 
 
 def unique_ids(rows: Sequence[Row]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tests.truth.objects import Request, Thing
-from tests.truth.rows import Row
+from tests.truth.rows import FOREIGN, Row
 
 NEVER = 1 << 80  # an operation that may still take effect has no end
 MISMATCH = "cas-mismatch"
@@ -30,11 +30,13 @@ class Operation:
 
 def answered(row: Row) -> bool:
     """Whether what the operation did or saw is known, of one that `counts`."""
-    return row.type != "info" and not (row.error or "").startswith(UNREAD)
+    return row.type not in ("info", "open") and not (row.error or "").startswith(UNREAD)
 
 
 def counts(row: Row, mismatches: bool) -> bool:
     """Whether the row has a place in an order: not if it failed, but for a cas that looked."""
+    if row.f == FOREIGN:
+        return False
     if row.type != "fail":
         return True
     return mismatches and row.f == "cas" and (row.error or "").startswith(MISMATCH)

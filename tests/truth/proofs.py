@@ -57,23 +57,23 @@ def digest(certificate: Body) -> str:
     return sha256(orjson.dumps(certificate, option=CANONICAL)).hexdigest()
 
 
-def accepted(
+def refusal(
     certificate: Body, history: Sequence[Row], where: Setting, signed: str | None = None
-) -> bool:
-    """Whether the verifier accepts it; `signed`: the digest it has, if that is not its own."""
+) -> str:
+    """Why the verifier refuses it, "" if it does not; `signed`: the digest, if not its own."""
     whole = {**certificate, "digest": signed or digest(certificate)}
     text = orjson.dumps(whole, option=CANONICAL)
     final_ns = where.final_ns[0] if where.final_ns else None
     try:
         verify(text, table(history), SHA256, initial=where.initial, final_ns=final_ns)
-    except Refused:
-        return False
-    return True
+    except Refused as refused:
+        return str(refused)
+    return ""
 
 
 def is_accepted(result: CheckResult, history: Sequence[Row]) -> bool:
     """Whether the certificate of a result is accepted."""
-    return accepted(of(result, history, None), history, Setting())
+    return not refusal(of(result, history, None), history, Setting())
 
 
 Judged = tuple[list[Row], str, CheckResult]  # a history, what is true of it, what was found
@@ -93,9 +93,9 @@ def judge(
     bank = {verdict: [b for _, v, b in right if v == verdict] for verdict in ("valid", "invalid")}
     for history, _, certificate in right:
         tally.certificates += 1
-        if not accepted(certificate, history, where):
+        if why := refusal(certificate, history, where):
             tally.refused += 1
-            tally.keep("refused", about, history, where, certificate)
+            tally.keep("refused", about, history, where, f"{why}: {certificate}")
         altered = alter(rng, certificate, len(history))
         if altered != certificate:
             _refuse(about, altered, history, where, tally, digest(certificate))
@@ -116,9 +116,9 @@ def _refuse(
     signed: str | None = None,
 ) -> None:
     tally.mutants += 1
-    if accepted(certificate, history, where, signed):
+    if not refusal(certificate, history, where, signed):
         tally.accepted += 1
-        tally.keep("accepted", about, history, where, certificate)
+        tally.keep("accepted", about, history, where, str(certificate))
 
 
 def alter(rng: Random, certificate: Body, count: int) -> Body:
@@ -165,9 +165,9 @@ def _alter_order(
         return
     is_one = about.orders(history, listed, where)
     tally.mutants += 1
-    if accepted(altered, history, where) and not is_one:
+    if not (refusal(altered, history, where) or is_one):
         tally.accepted += 1
-        tally.keep("accepted", about, history, where, altered)
+        tally.keep("accepted", about, history, where, str(altered))
 
 
 def _neighbour(
@@ -205,7 +205,7 @@ def _forged(
         lent = copy.deepcopy(bank[int(rng.random() * len(bank))])
         lent["history"]["operations"] = len(history)
         forged.append(lent if rng.random() < 0.5 else alter(rng, lent, len(history)))
-    if verdict == "valid" and bank and "order" in bank[0]["claims"][0]:
+    if verdict == "valid" and bank and about.orders is not None:
         lent = copy.deepcopy(bank[0])
         lent["history"]["operations"] = len(history)
         listed = [at for at, row in enumerate(history) if row.type != "fail"]

@@ -47,6 +47,7 @@ class Property:
     make: Callable[[Random, Setting], list[Row]]
     truth: Callable[[Sequence[Row], Setting], str]
     by_key: bool  # whether each key is judged for itself, so that histories can be keys of one
+    foreign: bool = True  # whether operations of other properties mean nothing
     ties: bool = True  # whether rows that end at one moment may stand in any order
     orders: Callable[[Sequence[Row], Sequence[int], Setting], bool] | None = None
 
@@ -156,8 +157,16 @@ def counted(
             return made
         return [row._replace(node=nodes[int(rng.random() * len(nodes))]) for row in made]
 
-    ties = len(nodes) == 1  # else the upper of two reads is the earlier
-    return Property(name=name, setting=setting, make=make, truth=truth, by_key=True, ties=ties)
+    one_node = len(nodes) == 1  # else the lower of two reads is the last, after whatever else ends
+    return Property(
+        name=name,
+        setting=setting,
+        make=make,
+        truth=truth,
+        by_key=True,
+        foreign=one_node,
+        ties=one_node,
+    )
 
 
 COUNTED = (

@@ -67,7 +67,8 @@ def test_harmless_changes_change_no_verdict(name):
 @pytest.mark.parametrize("name", PROPERTIES)
 def test_a_checker_that_always_says_the_same_is_caught(name, says, monkeypatch):
     def liar(history, context):
-        return CheckResult(property=name, verdict=says, why="it is what I always say")
+        claim = {"kind": "order", "model": "register", "order": []}
+        return CheckResult(property=name, verdict=says, why="I always say so", claim=claim)
 
     monkeypatch.setattr(runner, "CHECKERS", {name: liar})
     tally = runner.judge(PROPERTIES[name], "1", 60)
