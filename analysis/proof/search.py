@@ -42,8 +42,11 @@ def no_order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool
     elif "until" not in claim:
         if name not in PARTS:
             raise Refused(f"of a {name} no values may be left out")
-        ops = [part for op in ops if (part := _part(op, set(map(plain, claim["values"]))))]
-    if not {op.row for op in ops}.issuperset(rows.listed(claim["operations"], "the witness")):
+        values = set(map(plain, claim["values"]))
+        ops = [part for op in ops if (part := _part(op, values))]
+        initial = [value for value in initial or () if plain(value) in values]
+    witness = rows.listed(claim["operations"], "the witness")
+    if not {op.row for op in ops}.issuperset(witness[~rows.failed[witness] | must[witness]]):
         raise Refused("an operation of the witness is none of those that have no order")
     ops.sort(key=lambda op: op.start)
     if _has_order(ops, set(np.flatnonzero(must).tolist()), model, initial, serial=serial):

@@ -39,6 +39,22 @@ PROMISES = {name: Promise("figures") for name in FIGURES} | {
     ),
     "sequential": Promise("serial", "register", _STEPS, (*_READS, "non-sequential")),
 }
+_PLACES = ("out-of-order", "false-empty", "non-linearizable")
+_NAMES = {  # of anomalies, all of which are shown by the lack of an order
+    "kv-append": ("thin-air-read", "aborted-read", "duplicate-append", "incompatible-order",
+                  "future-read", "misordered-append", "lost-append", "stale-read",
+                  "non-linearizable"),
+    "queue": ("thin-air-dequeue", "aborted-dequeue", "future-dequeue", "duplicate-dequeue",
+              "stale-peek", "lost-element", *_PLACES),
+    "stack": ("thin-air-pop", "aborted-pop", "future-pop", "duplicate-pop", "stale-peek", *_PLACES),
+    "set": (),
+    "counter": (),
+    "lock": (),
+}  # fmt: skip
+PROMISES |= {
+    f"linearizable-{model}": Promise("order", model, ("no-order",), names)
+    for model, names in _NAMES.items()
+}
 UNWRITTEN = ("thin-air-read", "aborted-read")  # what may be observed of a register with a model
 
 
