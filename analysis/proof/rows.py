@@ -47,12 +47,11 @@ class Rows:
 
     def __init__(self, table: pa.Table) -> None:
         self._table, self.count = table, table.num_rows
-        kind, error, self.f = self._text("type"), self._text("error"), self._text("f")
+        kind, error = self._text("type"), self._text("error")
+        (self.f, self.names), (self.key, self.keys) = self._coded("f"), self._coded("key")
         self.ok = _true(pc.equal(kind, "ok")) & ~_true(_begins(error, "unread"))
         self.failed = _true(pc.equal(kind, "fail"))
         self.mismatch = self.failed & self.named(["cas"]) & _true(_begins(error, "cas-mismatch"))
-        key = pc.dictionary_encode(self._text("key"))
-        self.key, self.keys = _filled(key.indices, -1), key.dictionary.to_pylist()  # -1: null
         self.process, self.start = (_filled(self._column(n)) for n in ("process", "start_ns"))
         over = _filled(self._column("end_ns"))
         self.over = np.where(self.given("end_ns"), over, self.start)
@@ -62,7 +61,7 @@ class Rows:
 
     def named(self, functions: Collection[str]) -> Mask:
         """Which rows have one of these `f`."""
-        return _true(pc.is_in(self.f, value_set=pa.array(functions, pa.string())))
+        return np.array([*(name in functions for name in self.names), False])[self.f]
 
     def of_key(self, key: str | None) -> Mask:
         """Which rows have this key."""
@@ -107,11 +106,12 @@ class Rows:
         """A list of rows in a certificate as an array; refused unless each is a row, once."""
         if type(listed) is not list or set(map(type, listed)) - {int}:
             raise Refused(f"{what} is no list of rows")
-        if listed and not (min(listed) >= 0 and max(listed) < self.count):
-            raise Refused(f"{what} has a row that the history does not have")
         rows = np.array(listed, np.int64)
-        if len(rows) and np.bincount(rows).max() > 1:
-            raise Refused(f"{what} has operation {np.argmax(np.bincount(rows))} twice")
+        if ((rows < 0) | (rows >= self.count)).any():
+            raise Refused(f"{what} has a row that the history does not have")
+        times = np.bincount(rows, minlength=1)
+        if times.max() > 1:
+            raise Refused(f"{what} has operation {np.argmax(times)} twice")
         return rows
 
     def _column(self, name: str) -> pa.Array:
@@ -119,6 +119,11 @@ class Rows:
 
     def _text(self, name: str) -> pa.Array:
         return self._column(name).cast(pa.string())
+
+    def _coded(self, name: str) -> tuple[Ints, list[str]]:
+        """A text column as places in a list of its texts; -1: null."""
+        texts = pc.dictionary_encode(self._text(name))
+        return _filled(texts.indices, -1), texts.dictionary.to_pylist()
 
 
 def _begins(error: pa.Array, code: str) -> pa.Array:
