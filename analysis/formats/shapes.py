@@ -25,7 +25,10 @@ from analysis.history import Ints, Mask
 SHAPES_MAX = 8
 _ATOM = r'[^\s,{}\[\]()";#\\^@`~][^\s,{}\[\]()";#\\]*'
 _STRING = r'"[^"\\\x00-\x1f]*"'
-_FLAT = r'\[(?:[^{}#;\\()"]|"[^"\\\x00-\x1f]*")*\]'
+_PLAIN = r'[^\[\]{}()";#\\^@`~]|' + _STRING
+_FLAT = rf"\[(?:{_PLAIN})*\]"  # vectors within vectors, three deep
+_FLAT = rf"\[(?:{_PLAIN}|{_FLAT})*\]"
+_FLAT = rf"\[(?:{_PLAIN}|{_FLAT})*\]"
 _NUMBER = r"-?(?:0|[1-9][0-9]{0,17})"
 _TAKEN = {  # what is captured of a key's value
     "type": r":(invoke|ok|fail|info)",
@@ -38,8 +41,8 @@ _TAKEN = {  # what is captured of a key's value
     "error": f"({_ATOM}|{_STRING}|{_FLAT})",
 }
 _NEEDED = {"type", "process", "f"}
-_ENTRY = re.compile(rf"[\s,]*:([\w.-]+)[\s,]+({_ATOM}|{_STRING}|{_FLAT})")
-_OPENS = re.compile(r"[\s,]*\{")
+_ENTRY = re.compile(rf":([\w.-]+)[\s,]+({_ATOM}|{_STRING}|{_FLAT})(?:[\s,]+|(?=\}}))")
+_OPENS = re.compile(r"[\s,]*\{[\s,]*")
 _INT = "^" + _NUMBER + "$"
 _SWAP = rf"^\[(?P<old>nil|{_NUMBER})[\s,]+(?P<new>nil|{_NUMBER})\]$"
 _KEYED = rf"^\[(?P<key>{_NUMBER}|:?[A-Za-z][\w.-]*|{_STRING})[\s,]+(?P<value>.*)\]$"
@@ -64,15 +67,17 @@ def learn(line: str) -> Shape | None:
         if key in keys:
             return None
         own = _TAKEN.get(key, f"(?:{_ATOM}|{_STRING})")
+        if key == "value" and entry[2][0] not in '"[':
+            own = f"({_ATOM})"  # one that Arrow matches twice as fast: more than one shape, then
         if re.fullmatch(own, entry[2]) is None:
             return None
         keys.append(key)
         parts.append(rf":{re.escape(key)}[\s,]+{own.replace('(', f'(?P<{key}>', 1)}"
                      if key in _TAKEN else rf":{re.escape(key)}[\s,]+{own}")  # fmt: skip
         at = entry.end()
-    if re.fullmatch(r"[\s,]*\}[\s,]*", line[at:]) is None or not set(keys) >= _NEEDED:
+    if re.fullmatch(r"\}[\s,]*", line[at:]) is None or not set(keys) >= _NEEDED:
         return None
-    pattern = r"^[\s,]*\{[\s,]*" + r"[\s,]*".join(parts) + r"[\s,]*\}[\s,]*$"
+    pattern = r"^[\s,]*\{[\s,]*" + r"[\s,]+".join(parts) + r"[\s,]*\}[\s,]*$"
     return Shape(pattern, tuple(key for key in keys if key in _TAKEN))
 
 
