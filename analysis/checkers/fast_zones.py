@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from analysis.checkers import zone_kernels as kernels
 from analysis.checkers.compiled import Bytes, compiled
 from analysis.checkers.versions import Columns
-from analysis.history import Codes, Ints, Mask
+from analysis.history import Ints, Mask
 
 _CELLS, _MORE = 8, 1024  # of the table of values: so many for each row, and some
 
@@ -66,7 +66,7 @@ def _order(columns: Columns, cells: list[Any]) -> Ints | None:
 
 
 def _sources(
-    deed: Bytes, kind: Bytes, key: Codes, value: Ints, expected: Ints, keys: int, initial: int
+    deed: Bytes, kind: Bytes, key: Ints, value: Ints, expected: Ints, keys: int, initial: int
 ) -> tuple[Mask, Ints]:
     """(versions that share their value, what each row saw): values index a table."""
     room = _CELLS * len(value) + _MORE
@@ -78,7 +78,7 @@ def _sources(
         kernels.resolve, deed, kind, key, value, expected, low, size, stride, keys, initial
     )
     if not fine:  # a value was written to two keys: each of its own
-        wide = key.astype(np.int64) * (size + 2) + 1
+        wide = key * (size + 2) + 1
         written, sought = (
             np.where(column == initial, -1, wide + np.clip(column - low, -1, size))
             for column in (value, expected)

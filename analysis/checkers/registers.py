@@ -68,7 +68,7 @@ class _Judge:
         if not anomalies or len(versions.refused_row):
             line = linearize(versions, blocks)
             rows, lost = place(versions, line, self._context.meter)
-            unplaced = key[versions.refused_row[lost]].astype(np.int64)
+            unplaced = key[versions.refused_row[lost]]
         keys = np.append(versions.searched, unplaced)
         keys = np.setdiff1d(keys, np.concatenate(broken)) if broken else np.unique(keys)
         orders, anomalies = self._search(keys, anomalies)

@@ -1,23 +1,21 @@
 """A register history as versions: who wrote each value, and who saw it.
 
 A value that was seen and that one operation alone can have written names a version. Keys where
-another value was seen are left to the general search. Keys are laid end to end in time: each gets
-its own stretch of a common clock, which changes no order within a key and makes every operation of
-one key precede every operation of the next. By locality (Herlihy & Wing 1990) the whole is
-linearizable exactly if each key is, so everything after this file knows only one register.
+another value was seen are left to the general search. All times are readings of `Clock`, so that
+everything after this file knows only one register.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from analysis.history import FAIL, INFO, MISMATCH, OK, Codes, History, Ints, Mask, Words
+from analysis.checkers.clock import Clock
+from analysis.history import FAIL, INFO, MISMATCH, OK, History, Ints, Mask
 from analysis.values import Values
 
 NOWHERE = -1  # version of a value that nobody wrote to that key
-CLOCK_MAX = 2**61  # two clock readings may be added without overflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +44,13 @@ class Versions:
     refused_end: Ints
     unexplained: Ints  # rows of ok reads and live cas that saw a value nobody can have written
     aborted: Mask  # of those: the value belongs to a definitely failed write
-    searched: Ints  # keys (`key_codes`) of which nothing is here, except in `unexplained`
+    searched: Ints  # keys (as in `Columns`) of which nothing is here, except in `unexplained`
 
 
 class _Lookup:
     """Finds the version of a (key, value), the first one where there are several: then `twice`."""
 
-    def __init__(self, key: Codes, value: Ints) -> None:
+    def __init__(self, key: Ints, value: Ints) -> None:
         self._key = key
         low, high = (int(value.min()), int(value.max())) if len(value) else (0, 0)
         self._low, self._size = low, high - low + 1
@@ -71,10 +69,10 @@ class _Lookup:
             again = np.append(self._packed[1:] == self._packed[:-1], False)
             self.twice[self._order[again]] = True  # all but the last of those that share a value
 
-    def _pack(self, key: Codes, place: Ints) -> Ints:
-        return key.astype(np.int64) * (len(self._names) + 1) + place
+    def _pack(self, key: Ints, place: Ints) -> Ints:
+        return key * (len(self._names) + 1) + place
 
-    def __call__(self, key: Codes, value: Ints) -> Ints:
+    def __call__(self, key: Ints, value: Ints) -> Ints:
         """Versions, NOWHERE where that value was not written to that key."""
         if not len(self._key):
             return np.full(len(value), NOWHERE, np.int64)
@@ -90,22 +88,13 @@ class _Lookup:
         return np.where(hit, self._order[at], NOWHERE)
 
 
-def key_codes(words: Words) -> tuple[Codes, int]:
-    """Keys as 1 … k, a null key as 0; and how many there may be."""
-    codes, names = words.codes, words.names
-    if len(set(names)) < len(names):  # batches were joined
-        first = {name: names.index(name) for name in set(names)}
-        same = np.array([*(first[name] for name in names), -1], np.int32)
-        codes = same[codes]
-    return codes + np.int32(1), len(names) + 1
-
-
 class Columns:
     """The columns of a register history that count, keys and values as codes."""
 
     def __init__(self, history: History, values: Values) -> None:
         self.history = history
-        self.key, self.keys = key_codes(history.key)
+        self.clock = Clock(history)
+        self.key, self.keys = self.clock.key, self.clock.keys
         self.value, self.expected, self.initial = values.solid()
         self.is_cas = history.f.equals("cas")
         self.is_writer = history.f.equals("write") | self.is_cas
@@ -129,7 +118,9 @@ def prepare(rows: Columns, *, refusals: bool = False) -> Versions:
     odd = versions.unexplained
     definite = (history.type[odd] == OK) & np.isin(rows.key[odd], ambiguous)
     chosen = ~np.isin(rows.key, ambiguous)
-    rest, _ = _prepare(rows, chosen, refused[chosen[refused]] if refusals else refused[:0])
+    rest = _nothing(rows)
+    if chosen.any():
+        rest, _ = _prepare(rows, chosen, refused[chosen[refused]] if refusals else refused[:0])
     return replace(
         rest,
         unexplained=np.append(rest.unexplained, odd[definite]),
@@ -166,10 +157,7 @@ def _prepare(rows: Columns, chosen: Mask, refused: Ints) -> tuple[Versions, Ints
     seen = np.concatenate([read_version, parent[swaps], refused_version])
     by = np.concatenate([read_row, writer[swaps], refused])
     ambiguous = np.unique(key[by[twice[seen] & (seen >= 0)]])
-    clock = _Clock(history, key, keys)
-    start = np.concatenate([clock.start(writer), clock.first])
-    end = np.concatenate([clock.end(writer), clock.first])
-    end[:initial][pending] = clock.last[key[writer[pending]]]
+    clock = rows.clock
     odd_swaps = swaps[parent[swaps] == NOWHERE]
     odd_reads = read_version == NOWHERE
     unexplained = np.concatenate([read_row[odd_reads], writer[odd_swaps]])
@@ -177,8 +165,8 @@ def _prepare(rows: Columns, chosen: Mask, refused: Ints) -> tuple[Versions, Ints
         read_row, read_version = read_row[~odd_reads], read_version[~odd_reads]
     versions = Versions(
         row=np.concatenate([writer, np.full(keys, NOWHERE, np.int64)]),
-        start=start,
-        end=end,
+        start=np.concatenate([clock.start(writer), clock.first]),
+        end=np.concatenate([clock.end(writer), clock.first]),
         parent=parent,
         live=live,
         swaps=swaps,
@@ -194,7 +182,18 @@ def _prepare(rows: Columns, chosen: Mask, refused: Ints) -> tuple[Versions, Ints
         aborted=_aborted(rows, unexplained),
         searched=np.empty(0, np.int64),
     )
-    return versions, ambiguous.astype(np.int64)
+    return versions, ambiguous
+
+
+def _nothing(rows: Columns) -> Versions:
+    """Initial versions, and no operations."""
+    none, clock = np.empty(0, np.int64), rows.clock
+    empty = {field.name: none for field in fields(Versions)}
+    return Versions(**empty | {
+        "row": np.full(rows.keys, NOWHERE), "start": clock.first, "end": clock.first,
+        "parent": np.full(rows.keys, NOWHERE), "live": np.ones(rows.keys, np.bool_),
+        "aborted": np.empty(0, np.bool_),
+    })  # fmt: skip
 
 
 def _spread_live(live: Mask, parent: Ints, swaps: Ints) -> None:
@@ -219,28 +218,3 @@ def _aborted(rows: Columns, odd: Ints) -> Mask:
     place = np.minimum(np.searchsorted(names, saw), len(names) - 1)
     mask: Mask = (names[place] == saw) & np.isin(place * rows.keys + rows.key[odd], known)
     return mask
-
-
-class _Clock:
-    """Lays keys end to end: `first` and `last` bound each key's stretch strictly."""
-
-    def __init__(self, history: History, key: Codes, keys: int) -> None:
-        self._start, self._end, self._key = history.start_ns, history.end_ns, key
-        low = int(self._start.min()) if len(history) else 0
-        stretch = (int(self._end.max()) if len(history) else 0) - low + 4
-        if stretch * keys > CLOCK_MAX:  # too long for int64: only the order of times matters
-            times = np.concatenate([self._start, self._end])
-            ranks = np.unique(times, return_inverse=True)[1].astype(np.int64)
-            self._start, self._end = ranks[: len(history)], ranks[len(history) :]
-            low, stretch = 0, len(times) + 4
-        self._low = low - 1
-        self.first = np.arange(keys, dtype=np.int64) * stretch
-        self.last = self.first + stretch - 1
-
-    def start(self, rows: Ints) -> Ints:
-        """Clock readings of the starts of some rows."""
-        return self._start[rows] - self._low + self.first[self._key[rows]]
-
-    def end(self, rows: Ints) -> Ints:
-        """Clock readings of the ends of some rows."""
-        return self._end[rows] - self._low + self.first[self._key[rows]]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.checkers.compiled import Bytes, Scratch
-from analysis.history import Codes, Ints, Mask
+from analysis.history import Ints, Mask
 
 READ, WRITE, CAS, OTHER = 0, 1, 2, 3
 OK, FAIL = 0, 1
@@ -25,7 +25,7 @@ NEVER = 2**62
 def resolve(
     deed: Bytes,
     kind: Bytes,
-    key: Codes,
+    key: Ints,
     value: Ints,
     expected: Ints,
     low: int,
@@ -169,7 +169,7 @@ def link(
 
 
 def arrange(
-    met: Ints, key: Codes, root: Ints, first: Ints, last: Ints, keys: int
+    met: Ints, key: Ints, root: Ints, first: Ints, last: Ints, keys: int
 ) -> tuple[bool, Ints]:
     """(no two blocks must precede each other, the blocks in order).
 
