@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.checkers import cas_register, register, sequential
+from analysis.checkers import (
+    cas_register,
+    counter,
+    register,
+    sequential,
+    set_full,
+    total_queue,
+    unique_ids,
+)
 from analysis.checkers import set as set_checker
 from analysis.checkers.base import Checker
 from analysis.checkers.kinds import Kind
@@ -18,6 +26,10 @@ MODULES = (
     cas_register,
     sequential,
     set_checker,
+    set_full,
+    total_queue,
+    unique_ids,
+    counter,
 )
 CHECKERS: Mapping[str, Checker] = {module.PROPERTY: module.check for module in MODULES}
 KINDS: tuple[Kind, ...] = tuple(kind for module in MODULES for kind in module.KINDS)

@@ -107,6 +107,7 @@ class Context:
     final_ns: tuple[int, int] | None = None  # the final phase; None: the run has no phases
     initial: Any = None  # a register's initial value, as JSON
     enough: int = MIN_ACKNOWLEDGED  # acknowledged operations that a valid verdict needs
+    linearizable: bool = False  # set-full: whether a stale read is an anomaly
     meter: Meter = field(default_factory=lambda: Meter())
 
 

@@ -30,8 +30,12 @@ _NAMELESS = {  # an object without a key
     "append": "the text",
     "enqueue": "the queue",
     "dequeue": "the queue",
+    "drain": "the queue",
     "push": "the stack",
     "pop": "the stack",
+    "acquire": "the lock",
+    "release": "the lock",
+    "guarded": "the lock",
 }
 
 

@@ -1,0 +1,229 @@
+"""`total-queue`: what goes in comes out, and nothing else does.
+
+Named anomalies, weakest first; docs/checkers.md defines each and what it counts. Order does not
+matter here: `linearizable-queue` decides that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.checkers.base import Anomaly, CheckResult, Context
+from analysis.checkers.clock import Clock
+from analysis.checkers.counting import Case, rank_in_run, runs
+from analysis.checkers.elements import numbered
+from analysis.checkers.kinds import JEPSEN_QUEUE, Kind
+from analysis.checkers.lists import carried
+from analysis.checkers.prose import number
+from analysis.history import FAIL, INFO, OK, History, Ints
+
+PROPERTY = "total-queue"
+KINDS = (
+    Kind(
+        property="total-queue",
+        name="unexpected",
+        counts="times an element came out that nobody had begun to put in, but for failed attempts",
+        rules_out="any memory at all",
+        reference=JEPSEN_QUEUE,
+    ),
+    Kind(
+        property="total-queue",
+        name="duplicated",
+        counts="times an element came out more often than it may have been put in by then",
+        rules_out="delivery at most once",
+        reference=JEPSEN_QUEUE,
+    ),
+    Kind(
+        property="total-queue",
+        name="lost",
+        counts="acknowledged enqueues whose element never came out though the queue was found "
+        "empty afterwards, less the dequeues without an answer that may have taken it",
+        rules_out="delivery at least once",
+        reference=JEPSEN_QUEUE,
+        acknowledged=True,
+    ),
+)
+
+
+def check(history: History, context: Context) -> CheckResult:
+    """Decide what was lost and what came twice (f: enqueue, dequeue, drain)."""
+    case = Case(property=PROPERTY, history=history, context=context)
+    flow = _Flow(case)
+    found = (flow.unexpected(), flow.duplicated(), flow.lost())
+    anomalies = [anomaly for anomaly in found if anomaly is not None]
+    if anomalies:
+        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        return case.invalid(f"{counts}; {flow.summary()}", anomalies)
+    if not flow.acknowledged:
+        return case.unknown("no enqueue was acknowledged")
+    missing = len(flow.missing)
+    if missing:
+        which = "was not seen to come out" if missing == 1 else "were not seen to come out"
+        why = f"{number(missing, 'acknowledged element')} {which}, and {flow.excuse()}"
+        return case.unknown(f"{why}; {flow.summary()}")
+    figures = {"acknowledged": flow.acknowledged, "missing": 0, "excess": 0}
+    return case.valid(flow.summary(), figures)
+
+
+class _Flow:
+    """What went in (`puts`) and what came out (`shows`: one cell for each time), by number of the
+    element. Times are readings of one clock for all keys.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case, history = case, case.history
+        self.clock = Clock(history)
+        self.tried = np.flatnonzero(history.f.equals("enqueue"))
+        self.puts = self.tried[history.type[self.tried] != FAIL]
+        takes = np.flatnonzero(history.f.equals("dequeue") & (history.type == OK))
+        drains = np.flatnonzero(history.f.equals("drain") & (history.type == OK))
+        told = carried(history, np.append(self.puts, takes), drains)
+        single, lists = told.single, told.lists
+        put, take = np.split(np.arange(len(single.values)), [len(self.puts)])
+        lacking = ~single.valid[put]  # nothing was put in
+        self.puts, put = self.puts[~lacking], put[~lacking]
+        came, answered = single.valid[take], lists.place >= 0
+        self.empties = np.append(takes[~came], drains[answered])
+        self.silent = drains[~answered]
+        sizes = np.diff(lists.bounds)[lists.place[answered]]
+        at = np.repeat(lists.bounds[lists.place[answered]] - (np.cumsum(sizes) - sizes), sizes)
+        listed = lists.codes[at + np.arange(len(at))]
+        self.shows = np.append(takes[came], np.repeat(drains[answered], sizes))
+        self.codes = np.concatenate([single.values[put], single.values[take[came]], listed])
+        self.told = told
+        rows = np.append(self.puts, self.shows)
+        numbers, self.count = numbered(self.clock.key[rows], self.codes)
+        self.put, self.show = np.split(numbers, [len(self.puts)])
+        self.ok = history.type[self.puts] == OK
+        self.acknowledged = int(np.count_nonzero(self.ok))
+        self.missing = self._missing()
+        self._excess()
+
+    def _missing(self) -> Ints:
+        """Rows of acknowledged enqueues that no answer accounts for: of one element the last."""
+        rows, element = self.puts[self.ok], self.put[self.ok]
+        came = np.bincount(self.show, minlength=self.count)
+        if bool((came[element] > 0).all()) and len(np.unique(element)) == len(element):
+            return np.empty(0, np.int64)
+        order = np.lexsort((rows, self.clock.end(rows), element))
+        rank = rank_in_run(runs(element[order]))
+        missing: Ints = rows[order[rank >= came[element[order]]]]
+        return missing
+
+    def _excess(self) -> None:
+        """Per show in `order`: its place among those of its element, and the place of the put that
+        would account for it; the shows of which that is missing or began later are in `over`.
+        """
+        starts, ends = self.clock.start(self.puts), self.clock.end(self.shows)
+        puts = np.lexsort((starts, self.put))
+        self.order = np.lexsort((self.shows, ends, self.show))
+        show = self.show[self.order]
+        self.nth = rank_in_run(runs(show))
+        many = np.bincount(self.put, minlength=self.count)
+        first = np.cumsum(many) - many
+        begun = np.append(starts[puts], self.clock.last[-1])
+        account = np.where(self.nth < many[show], first[show] + self.nth, len(puts))
+        self.over = np.flatnonzero(begun[account] > ends[self.order])
+        earliest = begun[np.where(many[show] > 0, first[show], len(puts))]
+        self.out_of_nowhere = (earliest > ends[self.order])[self.over]
+
+    def summary(self) -> str:
+        """What was attempted, acknowledged, came out, was recovered."""
+        may, came = (np.bincount(part, minlength=self.count) for part in (self.put, self.show))
+        sure = np.bincount(self.put[self.ok], minlength=self.count)
+        recovered = int(np.maximum(np.minimum(came, may) - sure, 0).sum())
+        why = (
+            f"of {number(len(self.tried), 'enqueue')} {self.acknowledged:,} were acknowledged; "
+            f"{number(len(self.shows), 'element')} came out"
+        )
+        unsure = int(np.count_nonzero(~self.ok))
+        if unsure:
+            why += f"; {recovered:,} of {number(unsure, 'indeterminate enqueue')} took effect"
+        return why
+
+    def excuse(self) -> str:
+        """Why what is missing need not be lost."""
+        history = self.case.history
+        started = history.start_ns[self.empties]
+        late = started.max(initial=-1) > history.end_ns[self.missing].min()
+        if not late:
+            return "the queue was not found empty afterwards"
+        unsure = history.f.equals("dequeue") & (history.type == INFO)
+        if not np.count_nonzero(unsure):
+            return "a drain without an answer may have taken them"
+        return "takes without an answer may have taken them"
+
+    def _anomaly(self, name: str, chosen: Ints, argument: str) -> Anomaly | None:
+        """`chosen`: places in `order` of shows that are too many."""
+        if not len(chosen):
+            return None
+        history = self.case.history
+        rows = self.shows[self.order[chosen]]
+        at = int(chosen[np.argmin(history.end_ns[rows])])
+        same = self.shows[self.order[at - int(self.nth[at]) : at + 1]].tolist()
+        witness = same[-1:] if name == "unexpected" else same
+        row = witness[-1]
+        tell = self.case.tell(*witness)
+        code = int(self.codes[len(self.puts) + self.order[at]])
+        argument = (
+            f"{self.told.text(code)} came out of {tell.key(row)} at "
+            f"{tell.at(int(history.end_ns[row]))}, to {tell.who(row)}, {argument}"
+        )
+        if name == "duplicated":
+            others = ", ".join(tell.who(other) for other in witness[:-1])
+            argument += f"; before that it had come to {others}"
+        return self.case.anomaly(
+            name, rows, witness, argument, count=len(chosen), value=self.told.content(code)
+        )
+
+    def unexpected(self) -> Anomaly | None:
+        """What came out of nowhere."""
+        chosen = self.over[self.out_of_nowhere]
+        return self._anomaly(
+            "unexpected", chosen, "but no enqueue of it that may have happened had begun by then"
+        )
+
+    def duplicated(self) -> Anomaly | None:
+        """What came out more often than it went in."""
+        chosen = self.over[~self.out_of_nowhere]
+        return self._anomaly("duplicated", chosen, "more often than anybody had begun to put it in")
+
+    def lost(self) -> Anomaly | None:
+        """What was put in before the queue was found empty, and that nobody can have taken."""
+        history, clock = self.case.history, self.clock
+        unsure = history.type == INFO
+        jokers = np.flatnonzero(history.f.equals("dequeue") & unsure)
+        drains = np.append(np.flatnonzero(history.f.equals("drain") & unsure), self.silent)
+        start, end = clock.start(self.empties), clock.end(self.empties)
+        first = clock.first[clock.key[self.empties]]
+
+        def among(times: Ints, until: Ints) -> Ints:
+            times = np.sort(times)
+            return np.searchsorted(times, until) - np.searchsorted(times, first)
+
+        gone = among(clock.end(self.missing), start)
+        taken = among(clock.start(jokers), end + 1)
+        sure = np.where(among(clock.start(drains), end + 1) == 0, gone - taken, 0)
+        if not bool((sure > 0).any()):
+            return None
+        at = int(np.argmax(sure))
+        empty = int(self.empties[at])
+        ends = clock.end(self.missing)
+        rows = self.missing[(ends < start[at]) & (ends > first[at])]
+        row = int(rows[np.argmin(history.end_ns[rows])])
+        tell = self.case.tell(row, empty)
+        what = "drain" if history.f.at(empty) == "drain" else "dequeue"
+        argument = (
+            f"{tell.whose(row)} was acknowledged at {tell.at(int(history.end_ns[row]))}, and "
+            f"{tell.who(empty)}'s {what}, which began at "
+            f"{tell.at(int(history.start_ns[empty]))}, found {tell.key(empty)} empty, but it "
+            "never came out"
+        )
+        if taken[at]:
+            argument += (
+                f"; of {number(len(rows), 'element')} missing like it, "
+                f"{number(int(taken[at]), 'dequeue')} without an answer may have taken as many"
+            )
+        return self.case.anomaly(
+            "lost", rows, [row, empty], argument, count=int(sure[at]), proof=[empty]
+        )
