@@ -14,18 +14,25 @@ PUTS = ("add", "enqueue", "write", "cas")
 LISTS = ("set", "set-full", "total-queue")  # properties of which a read shows a list
 
 
+class Lists(dict[Any, list[Op]]):
+    """Operations by value; none where there are none."""
+
+    def __missing__(self, value: Any) -> list[Op]:
+        return []
+
+
 class Key:
     """The operations of one key; of each value who puts it, and who shows it (once each time)."""
 
     def __init__(self, ops: list[Op], prop: str, initial: Any, final_ns: int | None) -> None:
         self.ops, self.prop, self.initial, self.final_ns = ops, prop, initial, final_ns
-        self.puts, self.shown = defaultdict(list), defaultdict(list)
+        self.puts, self.shown = Lists(), Lists()
         self._lists: dict[int, list[Any]] = {}
         for op in ops:
             if op.f in PUTS and not op.failed:
-                self.puts[plain(op.value)].append(op)
+                self.puts.setdefault(plain(op.value), []).append(op)
             for value in self.shows(op):
-                self.shown[value].append(op)
+                self.shown.setdefault(value, []).append(op)
         self.first = {v: min(op.start for op in puts) for v, puts in self.puts.items()}
         self._releases: dict[int, list[Op]] = defaultdict(list)
         for op in sorted(ops, key=lambda op: op.start):
@@ -118,9 +125,13 @@ def _same(key: Key, _: Any, a: Op, b: Op) -> bool:
     return both and a.value is not None and plain(a.value) == plain(b.value)
 
 
-def _backwards(key: Key, _: Any, a: Op, b: Op) -> bool:
-    both = a.ok and b.ok and a.f == b.f and a.f in ("acquire", "guarded") and a.precedes(b)
+def _backwards(key: Key, _: Any, a: Op, b: Op, f: str = "acquire") -> bool:
+    both = a.ok and b.ok and a.f == b.f == f and a.precedes(b)
     return both and {type(a.value), type(b.value)} == {int} and a.value > b.value
+
+
+def _stale_token(key: Key, _: Any, a: Op, b: Op) -> bool:
+    return _backwards(key, _, a, b, "guarded")
 
 
 def _both_hold(key: Key, _: Any, a: Op, b: Op) -> bool:
@@ -334,7 +345,7 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
     "unique-ids": {"duplicate-id": _same},
     "counter": {"too-low": _too_low, "too-high": _too_high},
     "lock": {"two-holders": _both_hold, "token-reused": _same, "token-backwards": _backwards,
-             "stale-token": _backwards},
+             "stale-token": _stale_token},
     "convergence": {"diverged": _differ},
     "staleness": {**UNFOUNDED, "stale-read": _replaced},
 }  # fmt: skip
