@@ -10,22 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from analysis.formats import edn
+from analysis.formats import edn, source
 from analysis.formats.base import Format, Imported
 from analysis.formats.events import EVENTS, Vocabulary, numbers
 from analysis.formats.operations import Operations
 from analysis.formats.shapes import Shapes
 from analysis.formats.sink import Another, Sink, attempted
-from analysis.formats.source import (
-    BLOCK_BYTES,
-    BOM,
-    FORM_BYTES_MAX,
-    Pieces,
-    bad,
-    open_source,
-    text_of,
-    too_long,
-)
+from analysis.formats.source import BOM, Pieces, bad, open_source, text_of, too_long
 from analysis.formats.table import Object
 
 NEWLINE = 10
@@ -93,11 +84,11 @@ def _forms(
 def _shaped(path: Path, operations: Operations) -> Iterator[pa.RecordBatch]:
     """Batches of events, whole blocks of lines at a time; only odd lines by the parser."""
     forms, shapes, line, rest = edn.Forms(), Shapes(operations), 1, b""
-    with open_source(path) as source:
-        while block := source.read(max(BLOCK_BYTES, len(rest))):
+    with open_source(path) as file:
+        while block := file.read(max(source.BLOCK_BYTES, len(rest))):
             block = rest + (block.removeprefix(BOM) if line == 1 and not rest else block)
             end = block.rfind(b"\n") + 1
-            if not end and len(block) > BLOCK_BYTES:
+            if not end and len(block) > source.BLOCK_BYTES:
                 raise Another(shaped=False)  # lines so long are no lines
             text = text_of(path, block[:end], line)
             if operations.keyed is None:
@@ -105,7 +96,7 @@ def _shaped(path: Path, operations: Operations) -> Iterator[pa.RecordBatch]:
             batch, used = _block(path, block[:end], line, operations, shapes, forms)
             line += block.count(b"\n", 0, used)
             rest = block[used:]
-            if len(rest) > FORM_BYTES_MAX:
+            if len(rest) > source.FORM_BYTES_MAX:
                 raise too_long(path, line)
             yield batch
     _forms(path, forms, text_of(path, rest, line), line, operations, final=True)
