@@ -7,6 +7,7 @@ digest and says what is not so: an order of a history that has none, a violation
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from random import Random
@@ -54,7 +55,14 @@ def of(result: CheckResult, history: Sequence[Row], initial: Any) -> Body:
 
 def digest(certificate: Body) -> str:
     """SHA-256 of the rest."""
-    return sha256(orjson.dumps(certificate, option=CANONICAL)).hexdigest()
+    return sha256(written(certificate)).hexdigest()
+
+
+def written(certificate: Body) -> bytes:
+    """As in a file; orjson could not write integers of more than 64 bits."""
+    return json.dumps(
+        certificate, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode()
 
 
 def refusal(
@@ -62,7 +70,7 @@ def refusal(
 ) -> str:
     """Why the verifier refuses it, "" if it does not; `signed`: the digest, if not its own."""
     whole = {**certificate, "digest": signed or digest(certificate)}
-    text = orjson.dumps(whole, option=CANONICAL)
+    text = written(whole)
     final_ns = where.final_ns[0] if where.final_ns else None
     try:
         verify(text, table(history), SHA256, initial=where.initial, final_ns=final_ns)
