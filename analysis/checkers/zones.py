@@ -110,7 +110,10 @@ def analyse(versions: Versions) -> tuple[Blocks, Findings]:
     """Every contradiction among reads, writes and swaps whose values are explained."""
     blocks = blocks_of(versions)
     chained = bool(len(versions.swaps)) and bool(np.any(blocks.depth > 0))
-    latest_writer = _latest_writer(versions, blocks) if chained else versions.start
+    latest_writer, in_order = versions.start, (blocks.roots, blocks.roots)
+    if chained:
+        in_order = _in_block_order(versions, blocks)
+        latest_writer = _latest_writer(versions, *in_order)
     future = versions.read_end < latest_writer[versions.read_version]
     timely = slice(None) if not future.any() else ~future  # a slice spares copies
     read_version = versions.read_version[timely]
@@ -118,7 +121,7 @@ def analyse(versions: Versions) -> tuple[Blocks, Findings]:
     first_end, last_start = versions.end.copy(), versions.start.copy()
     np.minimum.at(first_end, read_version, versions.read_end[timely])
     np.maximum.at(last_start, read_version, read_start)
-    replaced = _replaced(versions, blocks, first_end) if chained else np.empty(0, np.int64)
+    replaced = _replaced(first_end, *in_order) if chained else np.empty(0, np.int64)
     if chained:
         inner = np.flatnonzero(versions.live & (blocks.depth > 0))
         np.minimum.at(first_end, blocks.root[inner], first_end[inner])
@@ -209,17 +212,15 @@ def _in_block_order(versions: Versions, blocks: Blocks) -> tuple[Ints, Ints]:
     return order, np.cumsum(np.append(0, root[1:] != root[:-1]))
 
 
-def _latest_writer(versions: Versions, blocks: Blocks) -> Ints:
+def _latest_writer(versions: Versions, order: Ints, number: Ints) -> Ints:
     """Per version: the last start among its own writer and those before it in its block."""
-    order, number = _in_block_order(versions, blocks)
     result = versions.start.copy()
     result[order] = _running_max(versions.start[order], number)
     return result
 
 
-def _replaced(versions: Versions, blocks: Blocks, first_end: Ints) -> Ints:
+def _replaced(first_end: Ints, order: Ints, number: Ints) -> Ints:
     """Per version: the first end of any operation of a later version of its block."""
-    order, number = _in_block_order(versions, blocks)
     ends = -first_end[order][::-1]
     least = -_running_max(ends, number[-1] - number[::-1])[::-1]
     result = np.full(len(first_end), NEVER)
@@ -256,11 +257,14 @@ def linearize(versions: Versions, blocks: Blocks) -> Line:
     """
     middle = blocks.first_end + blocks.last_start
     writers = np.flatnonzero(versions.live)
+    root = blocks.root[writers]
+    rank = np.empty(len(versions.row), np.int64)
+    rank[writers[np.lexsort((blocks.depth[writers], root, middle[root]))]] = np.arange(len(writers))
     version = np.concatenate([writers, versions.read_version])
     start = np.concatenate([versions.start[writers], versions.read_start])
-    reads = np.concatenate([np.zeros(len(writers)), np.ones(len(versions.read_row))])
-    root = blocks.root[version]
-    order = np.lexsort((start, reads, blocks.depth[version], root, middle[root]))
+    place = 2 * rank[version]
+    place[len(writers) :] += 1
+    order = np.lexsort((start, place))
     return Line(
         row=np.concatenate([versions.row[writers], versions.read_row])[order],
         version=version[order],

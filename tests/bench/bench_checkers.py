@@ -122,7 +122,7 @@ def run() -> list[dict[str, Any]]:
     for keys, swaps in ((1, False), (1000, False), (1, True), (1000, True)):
         history = read_history(register_history(OPERATIONS, keys, swaps=swaps))
         what = f"register: 1M operations, {keys} key(s), {'with' if swaps else 'no'} cas"
-        rows.append(_row(what, _checked(history, register.check), "2"))
+        rows.append(_row(what, _checked(history, register.check), "0.15"))
     history = read_history(set_history(OPERATIONS))
     rows.append(
         _row("set: 1M adds, 8 final reads of them all", _checked(history, set_checker.check), "0.5")
