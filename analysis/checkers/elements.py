@@ -272,7 +272,7 @@ def _match(
     seen = removed > 0
     seen[look] = True
     live = (inserted > 0) & ((sure > 0) | seen)
-    surplus = live & (removed > inserted)
+    twice = live & (removed > inserted)
     fail = np.zeros(count, np.bool_)
     fail[failed] = True
     unknown = inserted[np.append(take, look)] == 0
@@ -280,9 +280,9 @@ def _match(
     flaws = {
         "thin-air": nowhere[~fail[odd]],
         "aborted": nowhere[fail[odd]],
-        "duplicate": _surplus(history, rows.takes, take, surplus, inserted),
+        "duplicate": surplus(history, rows.takes, take, twice, inserted),
     }
-    chosen = np.flatnonzero(live & ~surplus)
+    chosen = np.flatnonzero(live & ~twice)
     place = np.full(count, NOBODY, np.int64)
     place[chosen] = np.arange(len(chosen))
     of_put = _which(puts, put, count)[chosen]
@@ -331,16 +331,16 @@ def _which(puts: Puts, number: Ints, count: int) -> Ints:
     return chosen
 
 
-def _surplus(history: History, rows: Ints, number: Ints, twice: Mask, puts: Ints) -> Ints:
-    """Of elements taken more often than they were put in: the takes that are too many."""
-    surplus = np.flatnonzero(twice[number])
-    if not len(surplus):
+def surplus(history: History, rows: Ints, number: Ints, chosen: Mask, allowed: Ints) -> Ints:
+    """Of the `chosen` numbers the rows that are too many: all but the `allowed` first, by end."""
+    places = np.flatnonzero(chosen[number])
+    if not len(places):
         return np.empty(0, np.int64)
-    order = surplus[np.lexsort((rows[surplus], history.end_ns[rows[surplus]], number[surplus]))]
+    order = places[np.lexsort((rows[places], history.end_ns[rows[places]], number[places]))]
     name = number[order]
     begin = np.flatnonzero(np.append(True, name[1:] != name[:-1]))
     nth = np.arange(len(order)) - np.repeat(begin, np.diff(np.append(begin, len(order))))
-    return rows[order[nth >= puts[name]]]
+    return rows[order[nth >= allowed[name]]]
 
 
 def _timely(elements: Elements) -> tuple[Elements, dict[str, Ints]]:

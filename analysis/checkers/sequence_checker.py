@@ -11,8 +11,9 @@ from analysis.checkers.base import Anomaly, CheckResult, Context, Verdict, too_l
 from analysis.checkers.elements import NullPut, gather
 from analysis.checkers.kinds import HENZINGER, Kind
 from analysis.checkers.prose import number
-from analysis.checkers.sequence_story import Ground, Story, broken_stories, joined
+from analysis.checkers.sequence_story import Ground, broken_stories
 from analysis.checkers.sequences import Discipline, search, settle
+from analysis.checkers.stories import Story, joined
 from analysis.history import FAIL, OK, History, Ints
 from analysis.values import Values, canonical, coded, encode
 from chaos.errors import RecordError

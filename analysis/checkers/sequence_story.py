@@ -8,60 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.checkers.base import Anomaly, Claim, Meter
+from analysis.checkers.base import Meter
 from analysis.checkers.elements import NOBODY, Elements, Empties, Gathered
 from analysis.checkers.presence import fewest as fewest_present
 from analysis.checkers.prose import Teller, short
 from analysis.checkers.sequences import Discipline, Settled, fewest, test
+from analysis.checkers.stories import Story
 from analysis.history import FAIL, History, Ints, Mask
 from analysis.values import Values
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """An anomaly: the operations that prove its first instance, in words and as a claim."""
-
-    name: str = ""
-    count: int = 0
-    instances: Ints
-    operations: tuple[int, ...]
-    argument: str
-    claim: Claim
-
-    def named(self, name: str, instances: Ints) -> Story:
-        """The same under a name, with all that it counts."""
-        instances = np.unique(instances)
-        return replace(self, name=name, count=len(instances), instances=instances)
-
-    def anomaly(self, history: History) -> Anomaly:
-        """As a result holds it."""
-        instances = np.unique(self.instances[self.instances >= 0])
-        if not len(instances):
-            instances = np.array(self.operations[:1], np.int64)
-        return Anomaly(
-            name=self.name,
-            count=self.count,
-            first_ns=int(history.end_ns[instances].min()),
-            operations=self.operations,
-            argument=self.argument,
-            claim={"anomaly": self.name, "operations": list(self.operations), **self.claim},
-            instances=instances,
-        )
-
-
-def joined(stories: Sequence[Story]) -> list[Story]:
-    """One story for each name: the first that has it, with what all of them count."""
-    names: dict[str, list[Story]] = {}
-    for story in stories:
-        names.setdefault(story.name, []).append(story)
-    return [
-        replace(
-            same[0],
-            count=sum(story.count for story in same),
-            instances=np.concatenate([story.instances for story in same]),
-        )
-        for same in names.values()
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +70,9 @@ class Ground:
             },
         )
 
-    def searched(self, key: int, until: int) -> Story:
+    def searched(self, key: int, until: int | None) -> Story:
         """What the general search found: no order of what began before `until` ended."""
+        assert until is not None
         tell = self.tell(until)
         argument = (
             f"{tell.did(until)}; the operations that began before that ended have no linear "
