@@ -52,7 +52,7 @@ class Known:
         if rule in ("real-time", "process"):
             timely = min(x, y) >= 0 and bool(self.end[x] < self.start[y]) and not told
             same = timely and self.ops[x].process == self.ops[y].process
-            return same if self.serial and rule == "process" else timely and not self.serial
+            return same and self.serial if rule == "process" else timely and not self.serial
         if rule in ("initial", "reads-from"):
             first = x == INITIAL != y and rule == "initial"
             return not told and (first or (rule == "reads-from" and self.source.get(y) == x))

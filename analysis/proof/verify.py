@@ -47,9 +47,11 @@ _NAMES = {  # of anomalies, all of which are shown by the lack of an order
     "queue": ("thin-air-dequeue", "aborted-dequeue", "future-dequeue", "duplicate-dequeue",
               "stale-peek", "lost-element", *_PLACES),
     "stack": ("thin-air-pop", "aborted-pop", "future-pop", "duplicate-pop", "stale-peek", *_PLACES),
-    "set": (),
-    "counter": (),
-    "lock": (),
+    "set": ("thin-air-element", "aborted-element", "future-element", "repeated-element",
+            "duplicate-remove", "duplicate-add", "lost-element", "stale-element",
+            "missed-element", "non-linearizable"),
+    "counter": ("non-linearizable",),
+    "lock": ("non-linearizable",),
 }  # fmt: skip
 PROMISES |= {
     f"linearizable-{model}": Promise("order", model, ("no-order",), names)
