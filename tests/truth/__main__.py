@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from analysis.checkers import CHECKERS
 from tests.truth import shrink
 from tests.truth.properties import PROPERTIES
-from tests.truth.rows import told
+from tests.truth.rows import PAYLOADS, told
 from tests.truth.runner import Tally, Wrong, judge
 
 BATCH = 500  # histories that one process judges at once
@@ -82,7 +82,8 @@ def as_text(wrong: Wrong) -> str:
     return (
         f"{small.property}: expected {small.expected}, got {small.got} ({small.why})\n"
         f"  initial {small.setting.initial!r}, final phase {small.setting.final_ns}\n"
-        f"{told(small.history)}"
+        f"{told(small.history)}\n"
+        f"  integers of processes {PAYLOADS} modulo 8 stand in payloads"
     )
 
 

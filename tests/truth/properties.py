@@ -61,6 +61,7 @@ def linearizable(
     kinds: tuple[str, ...] = ALL_KINDS,
     mismatches: bool = False,
     made: tuple[Thing, ...] = (),
+    operations: tuple[int, int] = (3, 10),
 ) -> Property:
     """`observing`: the operations that tell something when they are acknowledged. `made`: what
     is simulated, if it is not `thing`.
@@ -71,7 +72,8 @@ def linearizable(
         return Setting(initial=rng.choice(initials), kinds=chosen)
 
     def make(rng: Random, where: Setting) -> list[Row]:
-        return simulate(rng, rng.choice(made or (thing,)), style(rng, where.kinds), where.initial)
+        how = style(rng, where.kinds, operations=operations)
+        return simulate(rng, rng.choice(made or (thing,)), how, where.initial)
 
     def truth(rows: Sequence[Row], where: Setting) -> str:
         if not oracle.linearizable(rows, thing, where.initial, mismatches):
@@ -243,6 +245,7 @@ PROPERTIES = {
             observing=("dequeue", "peek"),
             initials=INITIAL_LISTS,
             kinds=ELEMENTS,
+            operations=(4, 13),
         ),
         linearizable(
             "linearizable-stack",
@@ -250,6 +253,7 @@ PROPERTIES = {
             observing=("pop", "peek"),
             initials=INITIAL_LISTS,
             kinds=ELEMENTS,
+            operations=(4, 13),
         ),
         linearizable(
             "linearizable-counter",

@@ -13,6 +13,7 @@ from analysis.history import History, Integers, Words, read_history
 from chaos.record.schema import HISTORY
 
 FOREIGN = "ping"  # an operation of no property
+PAYLOADS = 3  # processes, modulo 8, whose integers stand in payloads, as anything may
 INT64 = range(-(2**63), 2**63)
 
 
@@ -40,7 +41,7 @@ def carried(value: Any) -> Any:
 
 def columns(row: Row) -> tuple[int | None, int | None, str | None]:
     """(value, expected, payload) of a row."""
-    told = row.process % 8 == 3  # a payload may be an integer as well as anything else
+    told = row.process % 8 == PAYLOADS
     if row.f == "cas":
         if _single(row.value) and _single(row.expected) and not told:
             return row.value, row.expected, None
