@@ -55,13 +55,18 @@ def place(versions: Versions, line: Line, meter: Meter) -> tuple[Ints, Mask]:
     return rows[rows >= 0], lost
 
 
-def contradicted(versions: Versions, blocks: Blocks) -> Ints:
+def contradicted(versions: Versions, blocks: Blocks, future_reads: Ints) -> Ints:
     """Which refusals lie between two operations that show the expected value: the register held it
-    all the while. For histories without other contradictions.
+    all the while. Reads of the future do not count.
     """
+    if not len(versions.refused_row):
+        return np.empty(0, np.int64)
     first_end, last_start = versions.end.copy(), np.full(len(versions.row), -NEVER)
-    np.minimum.at(first_end, versions.read_version, versions.read_end)
-    np.maximum.at(last_start, versions.read_version, versions.read_start)
+    timely = np.ones(len(versions.read_version), np.bool_)
+    timely[future_reads] = False
+    shown = versions.read_version[timely]
+    np.minimum.at(first_end, shown, versions.read_end[timely])
+    np.maximum.at(last_start, shown, versions.read_start[timely])
     swaps = np.flatnonzero(blocks.parent >= 0)
     np.maximum.at(last_start, blocks.parent[swaps], versions.start[swaps])
     known = np.flatnonzero(versions.refused_version != NOWHERE)

@@ -61,7 +61,7 @@ class _Judge:
         key = self._columns.key
         versions = prepare(self._columns, refusals=self._refusals)
         blocks, findings = analyse(versions)
-        held = contradicted(versions, blocks) if len(versions.refused_row) else versions.refused_row
+        held = contradicted(versions, blocks, findings.future_reads)
         anomalies = Storyteller(self._columns, versions, blocks, findings).all(held)
         broken = [key[anomaly.instances] for anomaly in anomalies]
         rows = unplaced = np.empty(0, np.int64)

@@ -68,6 +68,10 @@ W1, W2 = row("write", 1, 0, 10), row("write", 2, 20, 30)
         ([row("write", 7, 0, 1, type="info"), refused(7, 9, 3, 5)], []),
         ([row("write", 7, 0, 1, type="fail"), refused(7, 9, 3, 5)], []),
         ([W1, refused(1, 9, 15, 18), row("cas", 2, 17, 30, expected=1)], []),
+        (  # a read of the future shows nothing
+            [row("read", 1, 0, 1), refused(1, 9, 2, 3), row("write", 1, 4, 5)],
+            ["future-read"],
+        ),
         ([W1, refused(1, 9, 15, 18), row("cas", 2, 19, 30, expected=1)], ["refused-swap"]),
     ],
 )
