@@ -50,8 +50,8 @@ class Elements:
     take_end: Ints
     first_end: Ints
     last_start: Ints
-    repeated: Mask  # put in more than once: `put` is a guess
-    certain: Ints  # how often it was certainly put in
+    repeated: Mask  # perhaps put in more than once: `put` is a guess
+    hopeless: Mask  # certainly so, or `put` is the wrong one
     looks: Looks
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ class Elements:
             first_end=self.first_end[chosen],
             last_start=self.last_start[chosen],
             repeated=self.repeated[chosen],
-            certain=self.certain[chosen],
+            hopeless=self.hopeless[chosen],
             looks=Looks(
                 row=looks.row[kept],
                 element=place[looks.element[kept]],
@@ -304,7 +304,7 @@ def _match(
         first_end=never,
         last_start=never,
         repeated=((sure > 1) | ((inserted > 1) & seen))[chosen],
-        certain=sure[chosen],
+        hopeless=(np.maximum(sure, removed) > 1)[chosen],
         looks=Looks(
             row=watchers,
             element=place[look[known]],
@@ -361,4 +361,5 @@ def _timely(elements: Elements) -> tuple[Elements, dict[str, Ints]]:
         ),
         "stale": looks.row[late_look & ~unsure[looks.element]],
     }
+    elements = replace(elements, hopeless=elements.hopeless | flawed)
     return elements.only(~flawed | unsure), rows

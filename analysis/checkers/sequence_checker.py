@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def judge(
 
     values = coded(history)
     try:
-        initial = _initial_codes(values, context.initial)
+        values, initial = _with_initial(values, context.initial)
         gathered = gather(history, values, discipline.words, initial)
     except NullPut as error:
         row = error.args[0]
@@ -116,20 +117,29 @@ def _answers(history: History, discipline: Discipline) -> Ints:
     return np.flatnonzero(told & (history.type == OK))
 
 
-def _initial_codes(values: Values, initial: Any) -> list[int]:
-    """Codes of what is there at first: those of the history's values where they are equal."""
+def _with_initial(values: Values, initial: Any) -> tuple[Values, list[int]]:
+    """The values with names for what is there at first, and its codes: those of the history's own
+    values where they are equal. NullPut when one of them is null; RecordError if it is no list.
+    """
     if initial is None:
-        return []
+        return values, []
     if not isinstance(initial, list):
         raise RecordError(f"expected a list of elements as the initial value, got {initial!r}")
     if None in initial:
         raise NullPut(-1)
-    codes, _ = encode(initial, np.append(values.value.values, list(values.names)).astype(np.int64))
-    known = {canonical(content): code for code, content in values.names.items()}
-    return [
-        known.get(canonical(element), code)
-        for element, code in zip(initial, codes.values.tolist(), strict=True)
-    ]
+    texts = {canonical(content): code for code, content in values.names.items()}
+    names, codes = dict(values.names), list[int]()
+    for element in initial:
+        text = canonical(element)
+        if text not in texts:
+            taken = type(element) is int and element in names  # then none here carries it
+            held = np.append(values.value.values, [*names, *codes]).astype(np.int64)
+            fresh, _ = encode([[element] if taken else element], held)
+            texts[text] = int(fresh.values[0])
+            if texts[text] != element or type(element) is not int:
+                names[texts[text]] = element
+        codes.append(texts[text])
+    return replace(values, names=names), codes
 
 
 def _flaw_stories(ground: Ground) -> list[Story]:

@@ -107,7 +107,7 @@ def settle(gathered: Gathered, discipline: Discipline, meter: Meter) -> Settled:
     if len(doubtful):
         orders = _without(orders, doubtful, gathered)
         chosen = np.setdiff1d(doubtful, failing)
-        hopeless = np.unique(whole.key[whole.repeated & (whole.certain > 1)])
+        hopeless = np.unique(whole.key[whole.repeated & whole.hopeless])
         again = np.setdiff1d(chosen, hopeless)
         kept = whole.only(np.isin(whole.key, again))
         heard = empties.only(np.isin(empties.key, again))
