@@ -197,7 +197,8 @@ def _replaced(key: Key, _: Any, *ops: Op) -> bool:
         return over and told and u in key.puts[w] and v != w and len(key.puts[v]) <= (v != first)
 
     roles = product((None, *ops), ops, ops, ops)
-    return any(tuple(dict.fromkeys(filter(None, r))) == ops and holds(*r) for r in roles)
+    rows = [op.row for op in ops]
+    return any(list(dict.fromkeys(op.row for op in r if op)) == rows and holds(*r) for r in roles)
 
 
 def _set_figures(key: Key) -> dict[str, int]:
