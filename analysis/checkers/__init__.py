@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from analysis.checkers import (
     cas_register,
     counter,
+    linearizable_queue,
+    linearizable_set,
+    linearizable_stack,
     register,
     sequential,
     set_full,
@@ -24,6 +27,9 @@ from analysis.checkers.kinds import Kind
 MODULES = (
     register,
     cas_register,
+    linearizable_set,
+    linearizable_queue,
+    linearizable_stack,
     sequential,
     set_checker,
     set_full,
