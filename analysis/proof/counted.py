@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from itertools import accumulate, product
 from typing import Any
 
@@ -85,8 +86,11 @@ class Key:
                 yield value, min(ends)
 
 
-def _unfounded(key: Key, value: Any, r: Op) -> bool:
-    return key.unfounded(r, value)
+def _unfounded(key: Key, value: Any, r: Op, *, by: Collection[str]) -> bool:
+    """r shows what was put by nobody, only by who failed, or only later."""
+    failed = (op for op in key.ops if op.failed and op.f in PUTS and plain(op.value) == value)
+    who = "later" if key.puts[value] else "failed" if any(failed) else "nobody"
+    return who in by and key.unfounded(r, value)
 
 
 def _too_often(key: Key, value: Any, *shows: Op) -> bool:
@@ -317,8 +321,12 @@ def _staleness_figures(key: Key) -> dict[str, int]:
     return {"reads": reads, "stale": stale, "excess": excess}
 
 
+_phantom = partial(_unfounded, by=("nobody", "later"))
+_aborted = partial(_unfounded, by=("failed",))
+
+
 def _resurrected(key: Key, value: Any, *ops: Op) -> bool:
-    return _unfounded(key, value, *ops) if len(ops) == 1 else _absent(key, value, *ops)
+    return _aborted(key, value, *ops) if len(ops) == 1 else _absent(key, value, *ops)
 
 
 def _all(bad: Mapping[str, int]) -> int:
@@ -326,29 +334,19 @@ def _all(bad: Mapping[str, int]) -> int:
 
 
 Rule = Callable[..., bool]  # of a key, the claim's value, and its operations
-_SETS: Mapping[str, Rule] = {
-    "phantom": _unfounded,
-    "duplicate": _repeated,
-    "lost-write": _lost,
-    "lost": _lost,
-    "vanished": _lost,
-    "resurrected": _resurrected,
-    "stale-read": _absent,
-    "diverged": _absent,
-}
-UNFOUNDED: Mapping[str, Rule] = {
-    "thin-air-read": _unfounded, "aborted-read": _unfounded, "future-read": _unfounded,
-}  # fmt: skip
 OBSERVED: Mapping[str, Mapping[str, Rule]] = {
-    "set": _SETS,
-    "set-full": _SETS,
+    "set": {"phantom": _phantom, "duplicate": _repeated, "lost-write": _lost, "vanished": _lost,
+            "resurrected": _resurrected, "stale-read": _absent, "diverged": _absent},
+    "set-full": {"phantom": _phantom, "duplicate": _repeated, "lost": _lost,
+                 "resurrected": _aborted, "stale-read": _absent},
     "total-queue": {"unexpected": _too_often, "duplicated": _too_often, "lost": _drained},
     "unique-ids": {"duplicate-id": _same},
     "counter": {"too-low": _too_low, "too-high": _too_high},
     "lock": {"two-holders": _both_hold, "token-reused": _same, "token-backwards": _backwards,
              "stale-token": _stale_token},
     "convergence": {"diverged": _differ},
-    "staleness": {**UNFOUNDED, "stale-read": _replaced},
+    "staleness": {"thin-air-read": partial(_unfounded, by=("nobody",)), "aborted-read": _aborted,
+                  "future-read": partial(_unfounded, by=("later",)), "stale-read": _replaced},
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]]] = {
     "set": (_set_figures, lambda confirmed, **bad: confirmed > 0 == _all(bad)),

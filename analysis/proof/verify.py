@@ -175,7 +175,7 @@ class _Held:
                 mine &= self.rows.named(("read", "write", "cas"))
             ops = self.rows.ops(np.flatnonzero(mine))
             if self.promise.model != "cas-register":  # a refused cas is one that failed
-                ops = [op._replace(ok=op.ok and not op.failed) for op in ops]
+                ops = [op._replace(f="cas", ok=False) if op.ok and op.failed else op for op in ops]
             self._keys[code] = Key(ops, self.prop, self.initial, self.final_ns)
         return self._keys[code]
 
