@@ -10,13 +10,16 @@ from collections.abc import Mapping
 
 from analysis.checkers import (
     cas_register,
+    convergence,
     counter,
     linearizable_queue,
     linearizable_set,
     linearizable_stack,
+    lock,
     register,
     sequential,
     set_full,
+    staleness,
     total_queue,
     unique_ids,
 )
@@ -36,6 +39,9 @@ MODULES = (
     total_queue,
     unique_ids,
     counter,
+    lock,
+    convergence,
+    staleness,
 )
 CHECKERS: Mapping[str, Checker] = {module.PROPERTY: module.check for module in MODULES}
 KINDS: tuple[Kind, ...] = tuple(kind for module in MODULES for kind in module.KINDS)
