@@ -29,6 +29,8 @@ from tests.truth.rows import Row
 from tests.truth.simulate import Style, simulate
 
 CLIENTS = 8
+ONE_KEY = ("convergence",)  # else final reads of all nodes are too few for each
+TAKES = ("total-queue",)  # what a take without an answer took is not known, nor then the verdict
 Fault = Callable[[Random, list[Row]], list[Row] | None]
 
 
@@ -36,7 +38,7 @@ class FewReads(GrowSet):
     """A set that is read but now and then, for each read is as long as the set."""
 
     def ask(self, rng: Random, values: Values, process: int, asked: int) -> Request:
-        return Request("read") if rng.random() < 0.01 else Request("add", values.new())
+        return Request("read") if rng.random() < 0.002 else Request("add", values.new())
 
 
 class Questions(Set):
@@ -84,6 +86,10 @@ def history(
     rng: Random, name: str, operations: int, *, keys: tuple[str | None, ...], info: float
 ) -> list[Row]:
     """What clients see of an object that works."""
+    if name in ONE_KEY:
+        keys = (None,)
+    if name in TAKES:
+        info = 0.0
     how = Style(
         operations=operations,
         processes=CLIENTS,
