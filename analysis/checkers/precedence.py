@@ -53,7 +53,7 @@ def blocks_of(programs: Programs) -> Blocks:
     count, keys = len(programs), len(programs.initial)
     node = np.arange(count)
     writes = programs.written >= 0
-    swaps = np.flatnonzero(writes & (programs.source > NOBODY))
+    swaps = np.flatnonzero(writes & (programs.source > NOBODY) & (programs.source != node))
     swaps = swaps[np.lexsort((swaps, programs.end[swaps], ~programs.definite[swaps]))]
     origin = np.where(programs.source == INITIAL, count + programs.key, programs.source)
     first = np.unique(origin[swaps], return_index=True)[1]

@@ -25,8 +25,9 @@ from analysis.checkers.models import Register, literal
 from analysis.checkers.precedence import blocks_of
 from analysis.checkers.programs import prepare
 from analysis.checkers.prose import number
-from analysis.checkers.saturation import saturate
+from analysis.checkers.saturation import NODES_A_STEP, saturate
 from analysis.checkers.sequential_story import Storyteller
+from analysis.checkers.serial_guesses import guesses
 from analysis.checkers.serial_orders import as_one, in_time, is_serial
 from analysis.checkers.serial_search import search
 from analysis.history import History, Ints
@@ -129,6 +130,10 @@ class _Judge:
         if saturated.cyclic:
             return none, [self._story.contradiction(saturated, self._blocks)]
         edges = saturated.graph(self._programs, self._blocks)
+        for order in guesses(self._programs, self._blocks, edges):
+            meter.spend(len(order) // NODES_A_STEP)
+            if is_serial(self._programs, order):
+                return order, []
         searched = search(self._programs, self._blocks, edges, moment, meter)
         return (none, [self._story.no_order()]) if searched is None else (searched, [])
 

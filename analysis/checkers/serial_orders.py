@@ -71,6 +71,8 @@ def is_serial(programs: Programs, order: Ints) -> bool:
 
 def _explains(programs: Programs, order: Ints) -> bool:
     """Replay every key: each observation sees what was written last, or the initial value."""
+    if not len(order):
+        return True
     order = order[np.argsort(programs.key[order], kind="stable")]
     key = programs.key[order]
     written, seen = programs.written[order], programs.seen[order]
