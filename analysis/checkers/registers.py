@@ -17,10 +17,12 @@ from analysis.checkers.models import MODELS, literal
 from analysis.checkers.prose import Teller, number
 from analysis.checkers.refusals import contradicted, place
 from analysis.checkers.register_story import Storyteller
-from analysis.checkers.versions import Columns, prepare
+from analysis.checkers.versions import Columns, Versions, prepare
 from analysis.checkers.zones import analyse, linearize
-from analysis.history import FAIL, MISMATCH, OK, History, Ints
+from analysis.history import FAIL, MISMATCH, OK, History, Ints, Mask
 from analysis.values import coded
+
+_NONE: Ints = np.empty(0, np.int64)
 
 
 def judge(property: str, history: History, context: Context, *, refusals: bool) -> CheckResult:
@@ -54,30 +56,37 @@ class _Judge:
         """At a glance if that is possible; else versions and zones, then the search."""
         rows = glance(self._columns) if not self._refused() else None
         if rows is not None:
-            return self._accepted([rows])
+            return self._accepted(rows)
         return self._decided()
 
     def _decided(self) -> CheckResult:
         key = self._columns.key
         versions = prepare(self._columns, refusals=self._refusals)
+        anomalies, rows, keys = self._ordered(versions) if versions.any() else ((), _NONE, _NONE)
+        if len(versions.searched) or len(keys):
+            apart = np.zeros(self._columns.keys, np.bool_)
+            apart[versions.searched] = apart[keys] = True
+            rows = rows[~apart[key[rows]]]
+            for anomaly in anomalies:
+                apart[key[anomaly.instances]] = False
+            orders, anomalies = self._search(apart, anomalies)
+            rows = np.concatenate([rows, *orders])
+        if anomalies:
+            return self._told(Verdict.INVALID, self._count(anomalies), anomalies=anomalies)
+        return self._accepted(rows)
+
+    def _ordered(self, versions: Versions) -> tuple[tuple[Anomaly, ...], Ints, Ints]:
+        """(what is wrong, else an order, keys where a refused swap has no room in it)."""
         blocks, findings = analyse(versions)
         held = contradicted(versions, blocks, findings.future_reads)
         anomalies = Storyteller(self._columns, versions, blocks, findings).all(held)
-        broken = [key[anomaly.instances] for anomaly in anomalies]
-        rows = unplaced = np.empty(0, np.int64)
-        if not anomalies or len(versions.refused_row):
-            line = linearize(versions, blocks)
-            rows, lost = place(versions, line, self._context.meter)
-            unplaced = key[versions.refused_row[lost]]
-        keys = np.append(versions.searched, unplaced)
-        keys = np.setdiff1d(keys, np.concatenate(broken)) if broken else np.unique(keys)
-        orders, anomalies = self._search(keys, anomalies)
-        if anomalies:
-            return self._told(Verdict.INVALID, self._count(anomalies), anomalies=anomalies)
-        return self._accepted([rows[~np.isin(key[rows], keys)], *orders])
+        if anomalies and not len(versions.refused_row):
+            return anomalies, _NONE, _NONE
+        rows, lost = place(versions, linearize(versions, blocks), self._context.meter)
+        return anomalies, rows, self._columns.key[versions.refused_row[lost]]
 
-    def _accepted(self, orders: list[Ints]) -> CheckResult:
-        """Valid, if enough was seen; `orders` together are one of the whole history."""
+    def _accepted(self, order: Ints) -> CheckResult:
+        """Valid, if enough was seen."""
         history = self._history
         if not observations(history, refusals=self._refusals):
             why = "no read was acknowledged: nothing was observed"
@@ -86,7 +95,7 @@ class _Judge:
             return self._told(Verdict.UNKNOWN, why)
         count = number(int(np.count_nonzero(np.bincount(self._columns.key))), "key")
         why = f"{number(len(history), 'operation')} on {count} have a linear order"
-        claim = {"kind": "order", "model": self._model, "order": np.concatenate(orders)}
+        claim = {"kind": "order", "model": self._model, "order": order}
         return replace(self._told(Verdict.VALID, why), claim=claim)
 
     def _refused(self) -> bool:
@@ -94,14 +103,14 @@ class _Judge:
         return self._refusals and bool(self._history.errors(MISMATCH).any())
 
     def _search(
-        self, keys: Ints, found: tuple[Anomaly, ...]
+        self, keys: Mask, found: tuple[Anomaly, ...]
     ) -> tuple[list[Ints], tuple[Anomaly, ...]]:
         """Orders of these keys, and all anomalies: with those keys that have no order.
 
         Exhausted is passed on unless something is known to be wrong.
         """
         columns = self._columns
-        counts = (columns.is_writer | columns.history.f.equals("read")) & np.isin(columns.key, keys)
+        counts = (columns.is_writer | columns.is_read) & keys[columns.key]
         model = MODELS[self._model](literal(self._context.initial))
         parts = by_key(self._history, np.flatnonzero(counts))
         searched = search_keys(self._history, parts, model, self._context.meter)

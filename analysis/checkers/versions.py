@@ -46,6 +46,11 @@ class Versions:
     aborted: Mask  # of those: the value belongs to a definitely failed write
     searched: Ints  # keys (as in `Columns`) of which nothing is here, except in `unexplained`
 
+    def any(self) -> bool:
+        """Whether an operation is here."""
+        return bool(len(self.read_row) or len(self.refused_row) or len(self.unexplained)
+                    or self.row.max(initial=NOWHERE) >= 0)  # fmt: skip
+
 
 class _Lookup:
     """Finds the version of a (key, value), the first one where there are several: then `twice`."""
@@ -116,8 +121,10 @@ def prepare(rows: Columns, *, refusals: bool = False) -> Versions:
     if not len(ambiguous):
         return versions
     odd = versions.unexplained
-    definite = (history.type[odd] == OK) & np.isin(rows.key[odd], ambiguous)
-    chosen = ~np.isin(rows.key, ambiguous)
+    apart = np.zeros(rows.keys, np.bool_)
+    apart[ambiguous] = True
+    definite = (history.type[odd] == OK) & apart[rows.key[odd]]
+    chosen = ~apart[rows.key]
     rest = _nothing(rows)
     if chosen.any():
         rest, _ = _prepare(rows, chosen, refused[chosen[refused]] if refusals else refused[:0])
