@@ -12,14 +12,17 @@ import pyarrow as pa
 
 from analysis.formats import edn, source
 from analysis.formats.base import Format, Imported
-from analysis.formats.events import EVENTS, Vocabulary, numbers
+from analysis.formats.events import Vocabulary
 from analysis.formats.operations import Operations
 from analysis.formats.shapes import Shapes
 from analysis.formats.sink import Another, Sink, attempted
 from analysis.formats.source import BOM, Pieces, bad, open_source, text_of, too_long
 from analysis.formats.table import Object
+from analysis.history import Ints
 
 NEWLINE = 10
+LONG_LINE_BYTES = 4096  # lines longer than this on average are no lines
+_BETWEEN = re.compile(rb"\}[\s,]*+(?=[{#])")
 _BEGINS = re.compile(rb"(?:[\s,]|;[^\n]*\n)*+[\[(]?(?:[\s,]|;[^\n]*\n)*+(?:#[\w.]+)?\{")
 _TYPE = re.compile(rb":type[\s,]+:(?:invoke|ok|fail|info)\b")
 _KV = re.compile(rb"\{:process \d+, :type :\w+, :f :(?:put|append|get), :key ")
@@ -87,13 +90,12 @@ def _shaped(path: Path, operations: Operations) -> Iterator[pa.RecordBatch]:
     with open_source(path) as file:
         while block := file.read(max(source.BLOCK_BYTES, len(rest))):
             block = rest + (block.removeprefix(BOM) if line == 1 and not rest else block)
-            end = block.rfind(b"\n") + 1
-            if not end and len(block) > source.BLOCK_BYTES:
-                raise Another(shaped=False)  # lines so long are no lines
+            ends = _cuts(block)
+            end = int(ends[-1]) if len(ends) else 0
             text = text_of(path, block[:end], line)
-            if operations.keyed is None:
+            if operations.keyed is None and end:
                 _first(path, text, line, operations)
-            batch, used = _block(path, block[:end], line, operations, shapes, forms)
+            batch, used = _block(path, block[:end], ends, line, shapes, forms)
             line += block.count(b"\n", 0, used)
             rest = block[used:]
             if len(rest) > source.FORM_BYTES_MAX:
@@ -115,34 +117,45 @@ def _first(path: Path, text: str, line: int, operations: Operations) -> None:
 
 
 def _block(
-    path: Path, block: bytes, line: int, operations: Operations, shapes: Shapes, forms: edn.Forms
+    path: Path, block: bytes, ends: Ints, line: int, shapes: Shapes, forms: edn.Forms
 ) -> tuple[pa.RecordBatch, int]:
-    """The events of whole lines, and how many bytes of them are read."""
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE) + 1
+    """The events of a block that is cut at `ends`, and how many bytes of it are read.
+
+    Where it is cut is no matter: what no shape fits is put together again for the parser.
+    """
+    operations = shapes.operations
     offsets = pa.py_buffer(np.append(0, ends).astype(np.int32))
-    lines = pa.StringArray.from_buffers(len(ends), offsets, pa.py_buffer(block))
-    batches, done = shapes.read(lines, line + np.arange(len(ends)))
+    pieces = pa.StringArray.from_buffers(len(ends), offsets, pa.py_buffer(block))
+    newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE)
+    lines = line + np.searchsorted(newlines, np.append(0, ends[:-1]))
+    batches, places, done = shapes.read(pieces, lines)
     used = len(block)
     for first, last in _runs(~done):
-        begun = int(ends[first - 1]) if first else 0
+        begun, before = int(ends[first - 1]) if first else 0, len(operations)
         text = block[begun : int(ends[last])].decode()
         forms.begun |= bool(done[:first].any())
-        _forms(path, forms, text, line + first, operations, final=False)
+        _forms(path, forms, text, int(lines[first]), operations, final=False)
+        places.append(np.full(len(operations) - before, first))
         if forms.rest and last + 1 < len(ends):
-            raise Another(shaped=False)  # a form goes on in lines that have a shape
+            raise Another(shaped=False)  # a form goes on in pieces that have a shape
         if forms.rest:
             used = begun + len(text[: len(text) - len(forms.rest)].encode())
         if forms.closed and done[last:].any():
-            where = line + last + int(np.argmax(done[last:]))
+            where = int(lines[last + int(np.argmax(done[last:]))])
             raise bad(path, where, "nothing after the end of the history", "an operation")
     forms.begun |= bool(done.any())
-    batches.append(operations.take())
-    batches = [batch for batch in batches if len(batch)]
-    if len(batches) < 2:
-        return batches[0] if batches else pa.RecordBatch.from_pylist([], EVENTS), used
-    merged = pa.concat_batches(batches)
-    order = np.argsort(numbers(merged, "line"), kind="stable")
+    merged = pa.concat_batches([*batches, operations.take()])
+    order = np.argsort(np.concatenate(places), kind="stable") if places else np.empty(0, np.int64)
     return merged.take(pa.array(order)), used
+
+
+def _cuts(block: bytes) -> Ints:
+    """Where to cut a block into pieces: after each line, or between maps where lines are long."""
+    lines = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE) + 1
+    if len(lines) * LONG_LINE_BYTES >= len(block):
+        return lines
+    maps = np.array([match.end() for match in _BETWEEN.finditer(block)], np.int64)
+    return maps if len(maps) else lines
 
 
 def _runs(mask: Any) -> Iterator[tuple[int, int]]:

@@ -42,7 +42,8 @@ _TAKEN = {  # what is captured of a key's value
 }
 _NEEDED = {"type", "process", "f"}
 _ENTRY = re.compile(rf":([\w.-]+)[\s,]+({_ATOM}|{_STRING}|{_FLAT})(?:[\s,]+|(?=\}}))")
-_OPENS = re.compile(r"[\s,]*\{[\s,]*")
+_TAG = r"[\s,]*(?:#[A-Za-z][\w.]*)?\{[\s,]*"  # the parser drops tags, too
+_OPENS = re.compile(_TAG)
 _INT = "^" + _NUMBER + "$"
 _SWAP = rf"^\[(?P<old>nil|{_NUMBER})[\s,]+(?P<new>nil|{_NUMBER})\]$"
 _KEYED = rf"^\[(?P<key>{_NUMBER}|:?[A-Za-z][\w.-]*|{_STRING})[\s,]+(?P<value>.*)\]$"
@@ -77,7 +78,7 @@ def learn(line: str) -> Shape | None:
         at = entry.end()
     if re.fullmatch(r"\}[\s,]*", line[at:]) is None or not set(keys) >= _NEEDED:
         return None
-    pattern = r"^[\s,]*\{[\s,]*" + r"[\s,]+".join(parts) + r"[\s,]*\}[\s,]*$"
+    pattern = f"^{_TAG}" + r"[\s,]+".join(parts) + r"[\s,]*\}[\s,]*$"
     return Shape(pattern, tuple(key for key in keys if key in _TAKEN))
 
 
@@ -87,38 +88,44 @@ class Shapes:
     def __init__(self, operations: Operations) -> None:
         self._shapes: list[Shape] = []
         self._failed = 0  # lines that looked like none
-        self._operations = operations
+        self.operations = operations
         self._words = operations.words
 
-    def read(self, lines: pa.Array, numbers: Ints) -> tuple[list[pa.RecordBatch], Mask]:
-        """Batches of the events on lines that have a shape, and which lines those are.
+    def read(self, lines: pa.Array, numbers: Ints) -> tuple[list[pa.RecordBatch], list[Ints], Mask]:
+        """The events on lines that have a shape: batches, their places in `lines`, and a mask.
 
-        `numbers` are the lines' in the file. Each batch is in the order of its lines.
+        `numbers` are the lines' in the file.
         """
         done = np.zeros(len(lines), np.bool_)
-        batches = []
+        batches, places = [], []
+
+        def apply(shape: Shape) -> None:
+            if (found := self._apply(shape, lines, numbers, done)) is not None:
+                batches.append(found[0])
+                places.append(found[1])
+
         for shape in self._shapes:
-            batches += self._apply(shape, lines, numbers, done)
+            apply(shape)
         while len(self._shapes) < SHAPES_MAX and self._failed < SHAPES_MAX and not done.all():
             learnt = learn(lines[int(np.argmin(done))].as_py())
             if learnt is None or learnt in self._shapes:
                 self._failed += 1
                 break
             self._shapes.append(learnt)
-            batches += self._apply(learnt, lines, numbers, done)
-        return batches, done
+            apply(learnt)
+        return batches, places, done
 
     def _apply(
         self, shape: Shape, lines: pa.Array, numbers: Ints, done: Mask
-    ) -> list[pa.RecordBatch]:
+    ) -> tuple[pa.RecordBatch, Ints] | None:
         left = np.flatnonzero(~done)
         if not len(left):
-            return []
+            return None
         chosen = lines if len(left) == len(lines) else lines.take(pa.array(left))
         found = pc.extract_regex(chosen, shape.pattern)
         hit = np.flatnonzero(true(pc.is_valid(found)))
         if not len(hit):
-            return []
+            return None
         if len(hit) < len(found):
             found = found.take(pa.array(hit))
         columns = {key: found.field(key) for key in shape.keys}
@@ -126,8 +133,8 @@ class Shapes:
         done[left[hit[~wrong]]] = True
         if wrong.any():
             batch = batch.filter(pa.array(~wrong))
-        self._operations.numbered += len(batch)
-        return [batch]
+        self.operations.numbered += len(batch)
+        return batch, left[hit[~wrong]]
 
     def _events(self, columns: dict[str, pa.Array], numbers: Ints) -> tuple[pa.RecordBatch, Mask]:
         """The events, and which of them are not what the parser would read."""
@@ -136,7 +143,7 @@ class Shapes:
         kind, _ = _coded(columns["type"], lambda word: KINDS[word])
         names, f = _coded(columns["f"], self._words.f.code)[0], columns["f"]
         asked = ~np.isin(kind, (FAIL, INFO))
-        contents = _Contents(self._operations, f, kind)
+        contents = _Contents(self.operations, f, kind)
         raw = columns.get("value", nothing)
         value, expected, payload, key = contents.read(pc.if_else(pa.array(asked), raw, None))
         if "key" in columns:
@@ -163,9 +170,7 @@ class Shapes:
             return pa.nulls(len(raw), pa.int32())
         encoded = pc.dictionary_encode(raw)
         parsed = [_one(text) for text in encoded.dictionary.to_pylist()]
-        codes = [
-            None if value is _MANY else self._operations.error(value, FAIL) for value in parsed
-        ]
+        codes = [None if value is _MANY else self.operations.error(value, FAIL) for value in parsed]
         many = [value is _MANY for value in parsed]
         places = encoded.indices
         wrong |= true(pa.array(many, pa.bool_()).take(places))

@@ -305,27 +305,32 @@ def histories(draw):
             parts.append(draw(st.sampled_from([":error :x", ':error "a: b"', ":error [:a 1]"])))
         if draw(st.integers(0, 7)) == 0:
             parts.reverse()
-        line = "{" + draw(st.sampled_from([", ", " "])).join(parts) + "}"
+        line = (
+            draw(st.sampled_from(["{", "{", "#jepsen.history.Op{"]))
+            + draw(st.sampled_from([", ", " "])).join(parts)
+            + "}"
+        )
         lines.append(draw(st.sampled_from([f"{line}\n", f"{line}\n", f" {line}, ", f"{line};]\n"])))
     return "".join(lines)
 
 
 @settings(max_examples=150, deadline=None)
-@given(histories())
-def test_lines_with_a_shape_are_what_the_parser_reads(tmp_path_factory, text):
+@given(histories(), st.sampled_from([0, 4096]))
+def test_pieces_with_a_shape_are_what_the_parser_reads(tmp_path_factory, text, long_line):
+    """Blocks are cut into lines, or (0) between maps."""
     path = tmp_path_factory.mktemp("edn") / "history.edn"
     path.write_text(text)
 
     def outcome(shaped: bool) -> object:
+        def attempt(**how):
+            return jepsen._read(path, **{**how, "shaped": shaped and how.get("shaped", True)})
+
         try:
-            found = attempted(
-                lambda **how: jepsen._read(
-                    path, **{**how, "shaped": shaped and how.get("shaped", 1)}
-                ),
-                None,
-            )
+            found = attempted(attempt, None)
         except HistoryError as error:
             return error.what
         return found.table.to_pylist(), found.properties, found.notes
 
-    assert outcome(True) == outcome(False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jepsen, "LONG_LINE_BYTES", long_line)
+        assert outcome(True) == outcome(False)
