@@ -73,10 +73,10 @@ def _operation(
     found = {":process": process, ":type": type_, ":f": f, ":value": value[0]}
     if errors:
         found[":error"] = errors[0][0]
-    elif type_ == ":fail" and f == ":cas":
-        found[":error"] = f"{MISMATCH}: the value was not the expected one"
     elif value[0] == f":{_TIMED_OUT}":
         found[":error"] = _TIMED_OUT
+    elif type_ == ":fail" and f == ":cas":
+        found[":error"] = f"{MISMATCH}: the value was not the expected one"
     return found
 
 
