@@ -1,9 +1,10 @@
 // Judges register histories with Porcupine and says how long each took.
 //
 // Standard input: {"limit_s": 15, "histories": [[operation, …], …]}. An operation is
-// {"client", "f": "read" | "write" | "cas", "value", "expected", "kind": "ok" | "info" | "refused",
-// "start", "end"}; null is the initial value. Standard output: [{"verdict", "seconds"}, …] with the
-// verdicts valid, invalid and unknown (the limit was reached).
+// {"client", "f": "read" | "write" | "cas", "value", "expected",
+// "kind": "ok" | "info" | "refused", "start", "end"}; null is the initial value.
+// Standard output: [{"verdict", "seconds"}, …] with the verdicts valid, invalid and unknown
+// (the limit was reached).
 package main
 
 import (
