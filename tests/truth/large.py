@@ -29,7 +29,7 @@ from tests.truth.rows import Row
 from tests.truth.simulate import Style, simulate
 
 CLIENTS = 8
-ONE_KEY = ("convergence",)  # else final reads of all nodes are too few for each
+ONE_KEY = ("convergence", "total-queue")  # else final operations are too few for each
 TAKES = ("total-queue",)  # what a take without an answer took is not known, nor then the verdict
 Fault = Callable[[Random, list[Row]], list[Row] | None]
 

@@ -136,6 +136,7 @@ def counted(
     finals: tuple[int, int] = (0, 3),
     operations: tuple[int, int] = (3, 9),
     processes: int | None = None,
+    broken: float = 0.8,
     keys: tuple[tuple[str | None, ...], ...] = KEYS,
 ) -> Property:
     """`phases`: whether a run's final phase matters; `finals`: how many operations at the end."""
@@ -145,7 +146,7 @@ def counted(
         return Setting(kinds=kinds, final_ns=final, initial=rng.choice(initials))
 
     def make(rng: Random, where: Setting) -> list[Row]:
-        how = style(rng, where.kinds, keys=keys, operations=operations)
+        how = style(rng, where.kinds, keys=keys, operations=operations, broken=broken)
         begin = where.final_ns[0] if where.final_ns else None
         last = rng.randint(*finals)
         how = how._replace(
@@ -194,7 +195,7 @@ COUNTED = (
         (Lock(), Guarded(), Guarded(tokens=True), Guarded(tokens=True)),
         lambda rows, _: definitions.lock(rows),
         finals=(0, 0),
-        operations=(6, 12),
+        operations=(8, 14),
         processes=2,
         keys=((None,), ("x",)),
     ),
@@ -204,9 +205,10 @@ COUNTED = (
         lambda rows, where: definitions.convergence(rows, where.final_ns),
         kinds=("unique", "few"),
         phases=True,
-        nodes=("n1", "n2", "n1", "n2", "n1", "n2", "n3", "", None),
-        finals=(1, 5),
-        operations=(1, 6),
+        nodes=(*("n1", "n2") * 5, "n3", "", None),
+        finals=(2, 6),
+        operations=(2, 5),
+        broken=0.95,
         keys=((None,), ("x",)),
     ),
     counted(
