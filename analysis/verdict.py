@@ -90,7 +90,7 @@ def judge(
     return {
         "version": RESULTS_VERSION,
         "path": str(run.path),
-        "format": imported.get("format"),
+        **({"format": imported["format"]} if rundir.is_imported(run.meta) else {}),
         "verdict": str(verdict),
         "summary": _summary(run, verdict, checks, primaries),
         "checks": [check.to_json() | _proof(check, run, proofs, notes) for check in checks],

@@ -95,7 +95,7 @@ def test_a_run_that_lost_writes(tmp_path):
     stored = json.loads((run.path / "results.json").read_text())
     assert stored == {**results, "path": "."}
     assert set(stored) == {
-        "version", "path", "format", "verdict", "summary", "checks", "counts", "faults",
+        "version", "path", "verdict", "summary", "checks", "counts", "faults",
         "primaries", "availability", "cost", "notes",
     }  # fmt: skip
     assert set(check) == {
