@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,12 @@ def write(result: CheckResult, run: RunData, folder: Path) -> Path | None:
         path.unlink(missing_ok=True)
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(text)
-    temporary.replace(path)
+    # A name of its own: another check of the same history may be writing here too.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_bytes(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return path

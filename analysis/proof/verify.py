@@ -64,7 +64,7 @@ def read(text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Refused(f"it is no JSON: {error}"[:200]) from None
     if type(body) is not dict or body.keys() != KEYS:
-        raise Refused(f"expected an object with {', '.join(sorted(KEYS))}")
+        raise Refused(f"it is no object with {', '.join(sorted(KEYS))}")
     return body
 
 
