@@ -11,6 +11,7 @@ the same with one number per node and lane.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,7 @@ class Saturated:
     stale: Ints
     looping: bool
     cyclic: bool
+    before: Sequence[int]  # what comes before each node, as bits; empty if there are too many
 
     def graph(self, programs: Programs, blocks: Blocks) -> Ints:
         """All edges, (m, 2), unless `looping` or something is stale."""
@@ -57,7 +59,7 @@ def saturate(programs: Programs, blocks: Blocks, meter: Meter) -> Saturated:
     order = sorted_nodes(nodes, edges)
     none = np.empty(0, np.int64)
     if len(order) < nodes:
-        return Saturated(forced=forced, stale=none, looping=True, cyclic=True)
+        return Saturated(forced=forced, stale=none, looping=True, cyclic=True, before=())
     kind = Bits if count <= BITS_MAX else Frontiers
     reach: Bits | Frontiers = kind(programs, blocks)
     meter.spend(1 + nodes // NODES_A_STEP)
@@ -77,7 +79,8 @@ def saturate(programs: Programs, blocks: Blocks, meter: Meter) -> Saturated:
             break
         stage = np.full((len(more), 1), int(forced[-1, 2]) + 1 if len(forced) else 0)
         forced = np.concatenate([forced, np.concatenate([more, stage], axis=1)])
-    return Saturated(forced=forced, stale=stale, looping=False, cyclic=cyclic)
+    before = reach.before if isinstance(reach, Bits) else ()
+    return Saturated(forced=forced, stale=stale, looping=False, cyclic=cyclic, before=before)
 
 
 def _with_forced(edges: Ints, forced: Ints, count: int, blocks: Blocks) -> Ints:
@@ -102,6 +105,17 @@ def adjacency(nodes: int, edges: Ints) -> tuple[Ints, Ints]:
     return first, np.ascontiguousarray(edges[order, 1])
 
 
+def members(programs: Programs, blocks: Blocks) -> tuple[list[int], list[int]]:
+    """The operations of each block, and those of each key that are in any, as bits."""
+    inside, on_key = [0] * len(blocks), [0] * len(programs.initial)
+    for node, block in enumerate(blocks.of.tolist()):
+        if block >= 0:
+            inside[block] |= 1 << node
+    for block, key in enumerate(blocks.key.tolist()):
+        on_key[key] |= inside[block]
+    return inside, on_key
+
+
 class Bits:
     """What comes before each node, as bits of an integer: bit x is node x."""
 
@@ -111,14 +125,9 @@ class Bits:
         self._of = blocks.of.tolist()
         self._head = blocks.head.tolist()
         self._key = blocks.key.tolist()
-        self._members = [0] * len(blocks)
-        self._on_key = [0] * len(programs.initial)
-        for node, block in enumerate(self._of):
-            if block >= 0:
-                self._members[block] |= 1 << node
-                self._on_key[self._key[block]] |= 1 << node
+        self._members, self._on_key = members(programs, blocks)
         self._known = list(self._members)  # per block: what needs no new edge to come before it
-        self._before: list[int] = []
+        self.before: Sequence[int] = ()
 
     def reach(self, order: Ints, first: Ints, after: Ints) -> None:
         """Spread what comes before along the edges."""
@@ -128,12 +137,12 @@ class Bits:
             here = before[node] | (1 << node if node < self._count else 0)
             for place in range(starts[node], starts[node + 1]):
                 before[successors[place]] |= here
-        self._before = before
+        self.before = before
 
     def follow(self, order: Ints, first: Ints, after: Ints) -> Ints:
         """Reach all that the edges reach; pairs (A, B) of blocks for which that forces an edge."""
         self.reach(order, first, after)
-        before, count = self._before, self._count
+        before, count = self.before, self._count
         found = []
         for block, head in enumerate(self._head):
             if head < 0:  # what comes before the initial value makes a cycle anyway
@@ -150,7 +159,7 @@ class Bits:
 
     def stale(self) -> Ints:
         """Nodes that see a value which another write comes between, in what has been reached."""
-        programs, before = self._programs, self._before
+        programs, before = self._programs, self.before
         writers = [0] * len(programs.initial)
         for node in np.flatnonzero(programs.written >= 0).tolist():
             writers[int(programs.key[node])] |= 1 << node

@@ -134,7 +134,8 @@ class _Judge:
             meter.spend(len(order) // NODES_A_STEP)
             if is_serial(self._programs, order):
                 return order, []
-        searched = search(self._programs, self._blocks, edges, moment, meter)
+        before = saturated.before
+        searched = search(self._programs, self._blocks, edges, before, moment, meter)
         return (none, [self._story.no_order()]) if searched is None else (searched, [])
 
     def _linear(self) -> Ints | None:

@@ -71,6 +71,7 @@ class Storyteller:
         programs = self._programs
         first = int(lost[np.argmin(self._history.end_ns[programs.row[lost]])])
         rivals = np.flatnonzero((programs.seen == programs.seen[first]) & (programs.written >= 0))
+        rivals = rivals[(programs.source[rivals] != rivals) & ~programs.optional[rivals]]
         other = int(np.setdiff1d(rivals, lost)[0])
         rows = programs.row[[other, first]].tolist()
         tell = Teller(self._history, rows)

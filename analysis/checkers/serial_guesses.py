@@ -1,6 +1,6 @@
 """Guesses at a serial order, where real time is not one: cheap to make, and then replayed.
 
-- Clocks, or replicas, may be apart: each process gets the shift of its times with which all that must
+- Clocks, or replicas, may be apart: each process gets a shift of its times, such that what must
   come before something else began before that ended (difference constraints, Bellman 1958).
 - Writes may have happened as their times say, and only reads have been late. Then each key's
   writes have an order, and with all it implies there either is a cycle or the rest follows.

@@ -2,38 +2,52 @@
 
 An observation that is possible now is put into the order at once: it changes nothing, so sooner is
 never worse. So only writes and cas are choices. A write is no choice while an operation that must
-see the current value is still to come. What has failed is remembered by what was done and what each
-key held.
+see the current value is still to come, nor if what its block waits for could then never happen.
+What has failed is remembered by what was done and what each key held.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from analysis.checkers.base import Meter
 from analysis.checkers.precedence import Blocks
 from analysis.checkers.programs import Programs
-from analysis.checkers.saturation import adjacency
+from analysis.checkers.saturation import adjacency, members
 from analysis.history import Ints
 
 
 def search(
-    programs: Programs, blocks: Blocks, edges: Ints, moment: Ints, meter: Meter
+    programs: Programs,
+    blocks: Blocks,
+    edges: Ints,
+    before: Sequence[int],
+    moment: Ints,
+    meter: Meter,
 ) -> Ints | None:
     """Nodes in a serial order, all but some of the optional ones; None: there is none.
 
-    `edges`: what must come before what, of nodes and then ends of blocks, without a cycle.
-    `moment`: when each node is tried. A step of the meter is a node put into the order, or looked
-    at in vain. Exhausted when it runs out.
+    `edges`: what must come before what, of nodes and then ends of blocks, without a cycle;
+    `before`: what comes before each of them, as bits, or nothing. `moment`: when each node is
+    tried. A step of the meter is a node put into the order, or looked at in vain. Exhausted when it
+    runs out.
     """
-    return _Walk(programs, blocks, edges, moment, meter).run()
+    return _Walk(programs, blocks, edges, before, moment, meter).run()
 
 
 class _Walk:
     """Depth first, with a stack of choices; everything done can be undone."""
 
     def __init__(
-        self, programs: Programs, blocks: Blocks, edges: Ints, moment: Ints, meter: Meter
+        self,
+        programs: Programs,
+        blocks: Blocks,
+        edges: Ints,
+        before: Sequence[int],
+        moment: Ints,
+        meter: Meter,
     ) -> None:
         self._meter = meter
         self._count = len(programs)
@@ -51,7 +65,11 @@ class _Walk:
         self._left = self._count - sum(self._optional)
         initial = {int(k): b for b, k in enumerate(blocks.key) if blocks.head[b] < 0}
         self._block = [initial.get(key, -1) for key in range(len(programs.initial))]
+        self._key_of: list[int] = blocks.key.tolist()
         self._ended = [False] * len(blocks)
+        self._before = before
+        self._members, self._on_key = members(programs, blocks) if before else ([], [])
+        self._held = {key: block for key, block in enumerate(self._block) if block >= 0}
         self._ready: set[int] = set()
         self._order: list[int] = []
         self._done = 0  # bits
@@ -68,6 +86,8 @@ class _Walk:
         while self._left:
             if choices:
                 node = choices.pop()
+                if not self._can_end(node):
+                    continue
                 stack.append((len(self._undo), choices))
                 self._meter.spend()
                 self._put(node)
@@ -104,6 +124,27 @@ class _Walk:
         block = self._block[self._key[node]]
         return block < 0 or block == self._of[node] or self._ended[block]
 
+    def _can_end(self, node: int) -> bool:
+        """Whether the block of a write can end: what that waits for comes before every other
+        block of its key, and may in turn have to wait for the end of what other keys hold.
+        """
+        if not self._before:
+            return True
+        mine, key = self._of[node], self._key[node]
+        others = self._on_key[key] & ~self._members[mine]
+        needed, asked, known = 0, [mine], {mine}
+        while asked:
+            self._meter.spend()
+            needed |= self._before[self._count + asked.pop()] & ~self._done
+            if needed & others:
+                return False
+            for other, held in self._held.items():
+                waits = needed & self._on_key[other] & ~self._members[held]
+                if other != key and held not in known and waits:
+                    known.add(held)
+                    asked.append(held)
+        return True
+
     def _observe(self) -> None:
         """Put every observation into the order that is possible now."""
         again = True
@@ -125,6 +166,7 @@ class _Walk:
         if self._written[node] >= 0:
             self._state[key] = self._written[node]
             self._block[key] = self._of[node]
+            self._hold(key)
         for place in range(self._first[node], self._first[node + 1]):
             after = self._after[place]
             self._waiting[after] -= 1
@@ -137,11 +179,20 @@ class _Walk:
             self._ready.add(node)
             return
         self._ended[node - self._count] = True
+        self._hold(self._key_of[node - self._count])
         for place in range(self._first[node], self._first[node + 1]):
             after = self._after[place]
             self._waiting[after] -= 1
             if not self._waiting[after]:
                 self._release(after)
+
+    def _hold(self, key: int) -> None:
+        """Whether what the key holds still has to end."""
+        block = self._block[key]
+        if block >= 0 and not self._ended[block]:
+            self._held[key] = block
+        else:
+            self._held.pop(key, None)
 
     def _take_back(self) -> None:
         node, state, block = self._undo.pop()
@@ -150,6 +201,7 @@ class _Walk:
         self._done ^= 1 << node
         self._left += not self._optional[node]
         self._state[key], self._block[key] = state, block
+        self._hold(key)
         self._withdraw(node)
         self._ready.add(node)
 
@@ -162,5 +214,6 @@ class _Walk:
                     self._ready.discard(after)
                 else:
                     self._ended[after - self._count] = False
+                    self._hold(self._key_of[after - self._count])
                     self._withdraw(after)
             self._waiting[after] += 1
