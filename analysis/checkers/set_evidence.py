@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.checkers.base import Meter
-from analysis.checkers.counting import BEFORE, NEVER, rank_in_run, runs
+from analysis.checkers.counting import BEFORE, NEVER
 from analysis.checkers.set_history import NOWHERE, Elements, Reads
 from analysis.history import Ints, Mask
 
@@ -104,42 +104,46 @@ def absences(reads: Reads, places: Ints, first: Ints, last: Ints, meter: Meter) 
 
     `places` are sorted, with one range each; an empty range has last < first.
     """
-    sizes = np.maximum(last - first + 1, 0)
     count = int(places.max(initial=-1)) + 1
-    wanted = np.full(max(count, 1), NOWHERE)
+    wanted = np.full(count, NOWHERE)
     wanted[places] = np.arange(len(places))
-    found: list[tuple[Ints, Ints]] = []
-    for read, place in reads.pairs(meter) if len(places) else ():
-        at = np.where(place < count, wanted[np.minimum(place, count - 1)], NOWHERE)
+    showing, shown = np.zeros(len(places), np.int64), np.zeros(len(reads), np.int64)
+    before, absent = first - 1, np.full(len(places), NOWHERE)
+    for read, place in reads.pairs(meter) if count else ():
+        at = wanted[place] if place.max(initial=0) < count else _among(wanted, place)
         inside = (at >= 0) & (read >= first[at]) & (read <= last[at])
-        found.append((at[inside], read[inside]))
-    none = np.empty(0, np.int64)
-    at = np.concatenate([a for a, _ in found] or [none])
-    read = np.concatenate([r for _, r in found] or [none])
-    showing = np.bincount(at, minlength=len(places))
+        at, read = at[inside], read[inside]
+        if not len(at):
+            continue
+        if read[0] == read[-1]:
+            showing[at] += 1
+            shown[read[0]] = len(at)
+        else:
+            showing += np.bincount(at, minlength=len(places))
+            shown[read[0] : read[-1] + 1] += np.bincount(read - read[0])
+            order = np.argsort(at, kind="stable")  # so that each one's reads are in their order
+            at, read = at[order], read[order]
+        previous = before[at]
+        same = at[1:] == at[:-1]
+        previous[1:][same] = read[:-1][same]
+        gap = read > previous + 1
+        absent[at[gap]] = read[gap] - 1
+        before[at] = read
     cover = np.zeros(len(reads) + 1, np.int64)
-    np.add.at(cover, first[sizes > 0], 1)
-    np.add.at(cover, last[sizes > 0] + 1, -1)
-    cover = np.cumsum(cover[:-1]) - np.bincount(read, minlength=len(reads))
+    there = last >= first
+    np.add.at(cover, first[there], 1)
+    np.add.at(cover, last[there] + 1, -1)
     return Absences(
         places=places,
-        lacking=sizes - showing,
-        last=np.where(sizes > showing, last - _unbroken(at, read, last), NOWHERE),
-        reads=np.flatnonzero(cover),
+        lacking=np.maximum(last - first + 1, 0) - showing,
+        last=np.where(there & (before < last), last, absent),
+        reads=np.flatnonzero(np.cumsum(cover[:-1]) > shown),
     )
 
 
-def _unbroken(at: Ints, read: Ints, last: Ints) -> Ints:
-    """How many reads in a row, backwards from the last of its range, show each element."""
-    order = np.lexsort((-read, at))
-    at, read = at[order], read[order]
-    starts = runs(at)
-    nth = rank_in_run(starts)
-    broken = np.where(read == last[at] - nth, np.repeat(np.diff(starts), np.diff(starts)), nth)
-    length = np.zeros(len(last), np.int64)
-    if len(at):
-        length[at[starts[:-1]]] = np.minimum.reduceat(broken, starts[:-1])
-    return length
+def _among(wanted: Ints, place: Ints) -> Ints:
+    """`wanted[place]`, NOWHERE beyond its end."""
+    return np.where(place < len(wanted), wanted[np.minimum(place, len(wanted) - 1)], NOWHERE)
 
 
 def figures(evidence: Evidence, **good: Mask) -> dict[str, int]:

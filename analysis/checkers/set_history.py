@@ -19,7 +19,8 @@ from analysis.checkers.lists import Carried, carried
 from analysis.history import FAIL, OK, History, Ints, Mask
 
 NOWHERE = -1
-_PAIRS = 1 << 20  # (read, element) pairs looked at together
+_PAIRS = 1 << 18  # (read, element) pairs looked at together
+_ALONE = 1 << 12  # a read that shows so many elements is looked at alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +71,18 @@ class Reads:
         return self.places[self.bounds[at] : self.bounds[at + 1]]
 
     def pairs(self, meter: Meter) -> Iterator[tuple[Ints, Ints]]:
-        """All (read, element) such that the read shows the element, by read, in portions."""
+        """All (read, element) such that the read shows the element, by read, in portions of whole
+        reads.
+        """
+        if not len(self):
+            return
         sizes = np.diff(self.bounds)[self.shown]
-        cuts = np.cumsum(sizes)
-        begin = 0
-        while begin < len(self):
+        portion = np.cumsum(sizes) // _PAIRS
+        large = sizes >= _ALONE
+        new = (portion[1:] != portion[:-1]) | large[1:] | large[:-1]
+        begins = np.flatnonzero(np.append(True, new))
+        for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(self)], strict=True):
             meter.in_time()
-            done = int(cuts[begin - 1]) if begin else 0
-            end = max(begin + 1, int(np.searchsorted(cuts, done + _PAIRS, side="right")))
             if end == begin + 1:
                 shown = self.shows(begin)
                 yield np.full(len(shown), begin), shown
@@ -85,7 +90,6 @@ class Reads:
                 some = slice(begin, end)
                 at = _ranges(self.bounds[self.shown[some]], sizes[some])
                 yield np.repeat(np.arange(begin, end), sizes[some]), self.places[at]
-            begin = end
 
     def since(self, times: Ints) -> Ints:
         """Per time the first read that began after it."""
@@ -149,7 +153,7 @@ def _reads(
     """Reads in the order of `rows`, which show the lists `place`."""
     key, start = clock.key[rows], clock.start(rows)
     shown, codes, bounds, of_key = _lists_of_keys(told, place, key)
-    found = _find(elements, np.repeat(of_key, np.diff(bounds)), codes)
+    found = _find(elements, of_key, np.diff(bounds), codes)
     owner = np.repeat(np.arange(len(of_key)), np.diff(bounds))
     places, sizes, twice = _distinct(owner, found, len(of_key), len(elements))
     strange = found < 0
@@ -197,17 +201,21 @@ def _ranges(begins: Ints, sizes: Ints) -> Ints:
     return np.arange(int(sizes.sum())) + np.repeat(begins - before, sizes)
 
 
-def _find(elements: Elements, key: Ints, code: Ints) -> Ints:
-    """Places of some values among the elements, NOWHERE where nobody tried to add them."""
+def _find(elements: Elements, key: Ints, sizes: Ints, code: Ints) -> Ints:
+    """Places of some values among the elements, NOWHERE where nobody tried to add them; `key[i]`
+    is that of the next `sizes[i]` values.
+    """
     if not len(elements):
         return np.full(len(code), NOWHERE)
     if elements.key[0] == elements.key[-1]:
         place = _position(elements.code, code)
-        return np.where(key == elements.key[0], place, NOWHERE)
+        if bool((key == elements.key[0]).all()):
+            return place
+        return np.where(np.repeat(key, sizes) == elements.key[0], place, NOWHERE)
     names = np.unique(elements.code)
     number = _position(names, code)
     packed = elements.key * len(names) + np.searchsorted(names, elements.code)
-    wanted = key * len(names) + number
+    wanted = np.repeat(key, sizes) * len(names) + number
     place = np.minimum(np.searchsorted(packed, wanted), len(packed) - 1)
     return np.where((number >= 0) & (packed[place] == wanted), place, NOWHERE)
 

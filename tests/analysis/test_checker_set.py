@@ -9,7 +9,7 @@ from collections import defaultdict
 import pyarrow as pa
 import pytest
 
-from analysis.checkers import CHECKERS
+from analysis.checkers import CHECKERS, set_history
 from analysis.checkers.base import Context, Verdict, run_checker
 from analysis.checkers.set import check
 from analysis.history import read_history
@@ -127,10 +127,13 @@ def naive(rows):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_counts_equal_a_naive_checker(seed):
+def test_the_counts_equal_a_naive_checker(seed, monkeypatch):
+    if seed == 2:  # reads are looked at in small portions, or alone, as only large ones are
+        monkeypatch.setattr(set_history, "_PAIRS", 4)
+        monkeypatch.setattr(set_history, "_ALONE", 3)
     rng = random.Random(seed)
     seen, valid = set(), 0
-    for _ in range(1500):
+    for _ in range(800):
         rows = simulate(rng)
         expected = naive(rows)
         result = judge(rows)

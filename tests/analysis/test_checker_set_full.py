@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from analysis.checkers import set_history
 from tests.analysis.counted_histories import Row, counts, judged
 
 KEYS = (None, "a")
@@ -68,9 +69,12 @@ def naive(rows):
     return +found, kept
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_the_counts_equal_a_naive_checker(seed):
-    rng = random.Random(seed)
+@pytest.mark.parametrize(("pairs", "alone"), [(1 << 18, 1 << 12), (4, 2)])
+def test_the_counts_equal_a_naive_checker(pairs, alone, monkeypatch):
+    """Also where reads are looked at in small portions, or alone, as only large ones are."""
+    monkeypatch.setattr(set_history, "_PAIRS", pairs)
+    monkeypatch.setattr(set_history, "_ALONE", alone)
+    rng = random.Random(pairs)
     verdicts, names = Counter(), Counter()
     for _ in range(500):
         rows = simulate(rng)
