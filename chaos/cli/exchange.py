@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from chaos.cli.console import out, plain, say
-from chaos.cli.histories import PATH_HELP, FormatName, Initial, read_initial
+from chaos.cli.histories import FormatName, Initial, read_initial
 from chaos.cli.quick import arrow_without_pandas
-from chaos.cli.runs import find_run
+from chaos.cli.runs import PATH_HELP, find_run
 from chaos.errors import RecordError, UsageError
 
 

@@ -14,10 +14,9 @@ from chaos.cli.limited import OutOfTime, within
 from chaos.cli.machine import Json
 from chaos.cli.quick import arrow_without_pandas
 from chaos.cli.report import last_lines
-from chaos.cli.runs import exit_code, find_run
+from chaos.cli.runs import PATH_HELP, exit_code, find_run
 from chaos.errors import AftershockError, UsageError
 
-PATH_HELP = "A run directory, an experiment's name for its newest run, or a history file."
 FormatName = Annotated[
     str | None, typer.Option("--format", help="Instead of recognising it by its content.")
 ]

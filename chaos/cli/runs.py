@@ -22,6 +22,7 @@ Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
 
 
 RUN_HELP = "A run directory, or an experiment's name for its newest run."
+PATH_HELP = "A run directory, an experiment's name for its newest run, or a history file."
 
 
 def find_run(text: str) -> Path:
@@ -140,18 +141,18 @@ def exit_code(results: list[dict[str, Any]]) -> int:
 
 
 def show(
-    path: Annotated[str, typer.Argument(help=RUN_HELP)] = "runs/latest",
+    path: Annotated[str, typer.Argument(help=PATH_HELP)] = "runs/latest",
     faults: Annotated[bool, typer.Option("--faults", help="Only the faults, a row each.")] = False,
     json: Json = False,
 ) -> None:
     """Show what a run found: verdict, anomalies, faults, availability, cost."""
     arrow_without_pandas()
+    from analysis.formats import open_history
     from chaos.cli.fault_table import fault_table
     from chaos.cli.report import full_report
-    from chaos.record.reader import open_run
     from chaos.record.rundir import RESULTS, read_json
 
-    data = open_run(find_run(path))
+    data = open_history(find_run(path))
     if faults:
         rows = data.faults.to_pylist()
         if json:

@@ -60,6 +60,10 @@ def test_files_are_judged_like_runs(say: Say, files: Path) -> None:
     assert good["notes"] == ["1 events of no client (a nemesis, for instance) are left out"]
     assert bad["checks"][0]["anomalies"][0]["name"] == "thin-air-read"
     assert "fault" not in bad["summary"]
+    shown = say("show", "bad.edn")
+    assert shown.returncode == 0, shown.stderr
+    assert "imported from bad.edn" in shown.stdout
+    assert "thin-air-read" in shown.stdout
     told = say("check", "good.edn").stdout
     assert "history      good.edn (jepsen-edn)" in told
     assert "faults" not in told
