@@ -12,6 +12,7 @@ from analysis.checkers import (
     cas_register,
     convergence,
     counter,
+    kv_append,
     linearizable_queue,
     linearizable_set,
     linearizable_stack,
@@ -30,6 +31,7 @@ from analysis.checkers.kinds import Kind
 MODULES = (
     register,
     cas_register,
+    kv_append,
     linearizable_set,
     linearizable_queue,
     linearizable_stack,
