@@ -31,6 +31,8 @@ def no_order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool
     must, may = worth(rows, name, model)
     if not serial:
         must, may = (mask & rows.of_key(claim["key"]) for mask in (must, may))
+    elif "until" in claim:
+        raise Refused("a process may see what only begins later: all operations count")
     if "until" in claim:
         cut = rows.end[rows.listed([claim["until"]], "until")[0]]
         may = (may | (must & (rows.end > cut))) & (rows.start <= cut)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from analysis.checkers.base import CheckResult, Verdict
+from analysis.proof.counted import OBSERVED
 from analysis.proof.rows import Refused
 from analysis.proof.verify import PROMISES, verify
 from tests.truth.properties import Property, Setting
@@ -111,7 +112,7 @@ def judge(
         _neighbour(about, where, history, certificate, rng, tally)
     for history, truth, _ in judged:
         other = "valid" if truth == "invalid" else "invalid"
-        for forged in _forged(about, history, other, bank[other], rng):
+        for forged in _forged(about, history, other, bank[other], where.initial, rng):
             _refuse(about, forged, history, where, tally)
 
 
@@ -205,7 +206,12 @@ def _neighbour(
 
 
 def _forged(
-    about: Property, history: list[Row], verdict: str, bank: Sequence[Body], rng: Random
+    about: Property,
+    history: list[Row],
+    verdict: str,
+    bank: Sequence[Body],
+    initial: Any,
+    rng: Random,
 ) -> list[Body]:
     """Certificates of a verdict that is wrong, from others of the same batch and from nothing."""
     forged = []
@@ -221,4 +227,24 @@ def _forged(
         listed.sort(key=lambda at: history[at].start + history[at].end * rng.random())
         lent["claims"][0]["order"] = listed
         forged.append(lent)
+    if verdict == "invalid":
+        claims = [_invented(about.name, history, rng) for _ in range(4)]
+        forged += [body(about.name, verdict, [claim], len(history), initial) for claim in claims]
     return [one for one in forged if one["verdict"] == verdict]
+
+
+def _invented(name: str, history: list[Row], rng: Random) -> dict[str, Any]:
+    """A violation at random: any anomaly of the property, any operations, any values."""
+    promise = PROMISES[name]
+    rows = rng.sample(range(len(history)), min(len(history), rng.randint(1, 4)))
+    shown = [history[at].value for at in rows]
+    listed = [part for value in shown for part in (value if isinstance(value, list) else [value])]
+    observed = list(OBSERVED.get(name, ()))
+    if observed and (not promise.broken or rng.random() < 0.3):
+        told = {"operations": rows, "value": rng.choice(listed or [None])}
+        return {"anomaly": rng.choice(observed), "kind": "observed", **told}
+    claim = {"anomaly": rng.choice(promise.broken), "kind": "no-order", "operations": rows[:1]}
+    claim |= {"model": promise.model, "key": history[rows[0]].key}
+    if promise.model in ("set", "queue", "stack") and rng.random() < 0.6:
+        return {**claim, "values": listed}
+    return {**claim, "until": rows[-1]}
