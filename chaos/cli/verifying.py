@@ -9,10 +9,10 @@ import typer
 from rich.markup import escape
 
 from chaos.cli.console import out, plain, print_json
-from chaos.cli.histories import PATH_HELP, FormatName, Initial, read_initial
+from chaos.cli.histories import FormatName, Initial, read_initial
 from chaos.cli.machine import Json
 from chaos.cli.quick import arrow_without_pandas
-from chaos.cli.runs import find_run
+from chaos.cli.runs import PATH_HELP, find_run
 from chaos.errors import EXIT_INVALID, EXIT_UNKNOWN, EXIT_VALID, AftershockError
 
 LARGEST_BYTES = 1 << 30
