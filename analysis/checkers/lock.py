@@ -59,12 +59,12 @@ def check(history: History, context: Context) -> CheckResult:
     clock = Clock(history)
     ok = history.type == OK
     acquires = np.flatnonzero(history.f.equals("acquire") & ok)
-    guarded = np.flatnonzero(history.f.equals("guarded") & ok & history.value.valid)
+    guarded = _integers(history, np.flatnonzero(history.f.equals("guarded") & ok))
     holdings = _holdings(history, clock, acquires)
     found = (
         _older(case, clock, guarded, "stale-token"),
         _reused(case, clock, acquires),
-        _older(case, clock, acquires[history.value.valid[acquires]], "token-backwards"),
+        _older(case, clock, _integers(history, acquires), "token-backwards"),
         _two_holders(case, holdings),
     )
     anomalies = [anomaly for anomaly in found if anomaly is not None]
@@ -72,13 +72,37 @@ def check(history: History, context: Context) -> CheckResult:
     if anomalies:
         counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
         return case.invalid(f"{counts} among {told}", anomalies)
-    rivals = _rivals(history, clock, acquires, guarded)
+    rivals = _rivals(history, clock, acquires, guarded.row)
     if not rivals:
         return case.unknown(f"nobody competed: no two processes acquired one lock ({told})")
     why = f"{told}: never two at once in {number(len(holdings.row), 'certain holding')}"
-    if len(guarded):
-        why += f"; {number(len(guarded), 'guarded write')} in the order of their tokens"
+    if len(guarded.row):
+        why += f"; {number(len(guarded.row), 'guarded write')} in the order of their tokens"
     return case.valid(why, {"rivals": rivals, "overlaps": 0, "tokens": 0, "stale": 0})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tokens:
+    """Operations that carry integers, and ranks that compare as these do, below `ranks`."""
+
+    row: Ints
+    rank: Ints
+    ranks: int
+
+
+def _integers(history: History, rows: Ints) -> _Tokens:
+    """Those of the rows that carry an integer of any size."""
+    values = coded(history, rows)
+    rows = rows[values.value.valid[rows]]
+    codes, rank = np.unique(values.value.values[rows], return_inverse=True)
+    if values.names:
+        contents = [values.content(int(code)) for code in codes]
+        order = sorted(number for number in contents if type(number) is int)
+        place = {number: rank for rank, number in enumerate(order)}
+        ranks = [place[c] if type(c) is int else -1 for c in contents]
+        rank = np.array(ranks or [0], np.int64)[rank]
+        rows, rank = rows[rank >= 0], rank[rank >= 0]
+    return _Tokens(row=rows, rank=rank.astype(np.int64), ranks=len(codes))
 
 
 def _rivals(history: History, clock: Clock, acquires: Ints, guarded: Ints) -> int:
@@ -198,13 +222,12 @@ def _reused(case: Case, clock: Clock, acquires: Ints) -> Anomaly | None:
     return case.anomaly("token-reused", again, [a, b], argument)
 
 
-def _older(case: Case, clock: Clock, rows: Ints, name: str) -> Anomaly | None:
+def _older(case: Case, clock: Clock, tokens: _Tokens, name: str) -> Anomaly | None:
     """Operations with a lower token than one that had ended before they began."""
+    history, rows = case.history, tokens.row
     if len(rows) < 2:
         return None
-    history = case.history
-    names, rank = np.unique(history.value.values[rows], return_inverse=True)
-    rank = rank.astype(np.int64) + clock.key[rows] * len(names)  # any of a later key is more
+    rank = tokens.rank + clock.key[rows] * tokens.ranks  # any of a later key is more
     ends = clock.end(rows)
     order = np.argsort(ends, kind="stable")
     highest = np.maximum.accumulate(rank[order])

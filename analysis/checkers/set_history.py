@@ -198,7 +198,8 @@ def _lists_of_keys(told: Carried, place: Ints, key: Ints) -> tuple[Ints, Ints, I
 def _ranges(begins: Ints, sizes: Ints) -> Ints:
     """The numbers from each begin on, as many as its size, end to end."""
     before = np.cumsum(sizes) - sizes
-    return np.arange(int(sizes.sum())) + np.repeat(begins - before, sizes)
+    found: Ints = np.arange(int(sizes.sum())) + np.repeat(begins - before, sizes)
+    return found
 
 
 def _find(elements: Elements, key: Ints, sizes: Ints, code: Ints) -> Ints:

@@ -6,9 +6,14 @@ import random
 from collections import Counter
 from itertools import permutations
 
+import pyarrow as pa
 import pytest
 
+from analysis.checkers.base import Context
+from analysis.checkers.lock import check
+from analysis.history import read_history
 from tests.analysis.counted_histories import Row, counts, judged
+from tests.truth.rows import table
 
 
 def acquire(process, start, end, type="ok", token=None, **more):
@@ -160,6 +165,18 @@ def test_tokens_by_hand():
     assert counts(turns("b", "a", "b")) == {"token-reused": 1}
     assert turns("b", "a").verdict == "valid"
     assert turns(1, None, 2).verdict == "valid"
+    assert counts(turns(2**70, 2**71, 3)) == {"token-backwards": 1}
+    assert turns(3, 2**70, "x", 2**71).verdict == "valid"
+
+
+def test_tokens_that_stand_in_payloads():
+    rows = [guarded(2, 0, 1), guarded(1, 2, 3), guarded(3, 4, 5)]
+    whole = table(rows)
+    texts = pa.array([str(row.value) for row in rows], pa.string())
+    whole = whole.set_column(whole.schema.get_field_index("payload"), "payload", texts)
+    nulls = pa.nulls(len(rows), pa.int64())
+    whole = whole.set_column(whole.schema.get_field_index("value"), "value", nulls)
+    assert counts(check(read_history(whole), Context(enough=1))) == {"stale-token": 1}
 
 
 def test_both_holders_are_named():
