@@ -113,12 +113,13 @@ class KvAppend(_Builtin):
 
     def step(self, state: Any, op: Op) -> Any:
         """Reads need exactly the text that is there."""
+        text = "" if op.value is None else op.value
         if op.f == "append":
-            return state + op.value
+            return state + text
         if op.f == "write":
-            return op.value
+            return text
         if op.f == "read":
-            return state if not op.ok or (op.value or "") == state else None
+            return state if not op.ok or text == state else None
         return None
 
 
@@ -128,12 +129,16 @@ class Counter(_Builtin):
     def __init__(self, initial: Any = None) -> None:
         self.initial = initial or 0
 
+    def observes(self, op: Op) -> bool:
+        """To add nothing changes nothing."""
+        return op.f in self.looks or (op.f == "add" and op.value == 0)
+
     def step(self, state: Any, op: Op) -> Any:
         """Reads need exactly the sum."""
         if op.f == "add":
             return state + (1 if op.value is None else op.value)
         if op.f == "read":
-            return state if not op.ok or (op.value or 0) == state else None
+            return state if not op.ok or (0 if op.value is None else op.value) == state else None
         return None
 
 
@@ -160,7 +165,8 @@ class Set(_Builtin):
     def step(self, state: Any, op: Op) -> Any:
         """An acknowledged operation needs its answer to be true of `state`."""
         if op.f == "read":
-            same = not op.ok or (len(op.value or ()) == len(state) and set(op.value) == state)
+            shown = op.value or ()
+            same = not op.ok or (len(shown) == len(state) and set(shown) == state)
             return state if same else None
         element, yes = answer(op.value)
         if op.f not in ("add", "remove", "contains"):
