@@ -101,6 +101,10 @@ class Ground:
         """The operation of an element that ended first; NOBODY: it was there at first."""
         return _extreme(elements, place, elements.put_end, elements.take_end, last=False)
 
+    def first_at_head(self, elements: Elements, place: int) -> int:
+        """The take of an element or the look at it that ended first."""
+        return _extreme(elements, place, elements.take_end, elements.take_end, last=False)
+
     def last_needed(self, elements: Elements, place: int) -> int:
         """The operation of an element that began last; NOBODY: nobody took it."""
         return _extreme(elements, place, elements.put_start, elements.take_start, last=True)
@@ -115,8 +119,8 @@ class Ground:
 def _extreme(elements: Elements, place: int, put: Ints, take: Ints, *, last: bool) -> int:
     looks = elements.looks
     mine = np.flatnonzero(looks.element == place)
-    times = np.append([put[place], take[place]], (looks.start if last else looks.end)[mine])
-    rows = np.append([elements.put[place], elements.take[place]], looks.row[mine])
+    times = np.append([take[place], put[place]], (looks.start if last else looks.end)[mine])
+    rows = np.append([elements.take[place], elements.put[place]], looks.row[mine])
     return int(rows[np.argmax(times) if last else np.argmin(times)])
 
 
@@ -268,7 +272,7 @@ def _overtaken(ground: Ground, bare: Elements, over: Ints) -> Story:
     b = int(over[np.argmin(bare.first_end[over])])
     rivals = (bare.put_end < bare.put_start[b]) & (bare.take >= 0) & (bare.key == bare.key[b])
     a = int(np.argmax(np.where(rivals, bare.last_start, -1)))
-    early, late = ground.first_shown(bare, b), ground.last_needed(bare, a)
+    early, late = ground.first_at_head(bare, b), ground.last_needed(bare, a)
     put_a, put_b = int(bare.put[a]), int(bare.put[b])
     tell = ground.tell(put_a, put_b, early, late)
     first = f"{ground.name(bare, a)} was there at first" if put_a < 0 else tell.done(put_a)
@@ -277,7 +281,7 @@ def _overtaken(ground: Ground, bare: Elements, over: Ints) -> Story:
     story = ground.claimed(
         [put_a, put_b, early, late], argument, int(bare.key[a]), bare.code[[a, b]]
     )
-    rows = [ground.first_shown(bare, int(place)) for place in over]
+    rows = [ground.first_at_head(bare, int(place)) for place in over]
     return story.named("out-of-order", np.array(rows))
 
 

@@ -119,7 +119,7 @@ def replay(kind, rows, order):
         assert states[key] is not None, f"row {i} is impossible where it stands"
 
 
-def simulate(rng, kind, *, size=9, broken=True, looks=True, pending=True):
+def simulate(rng, kind, *, size=9, broken=True, looks=True, pending=True, reads=False):
     """A history of an object that is perhaps broken; times of a few ticks, so that they tie."""
     puts, takes, look = WORDS[kind]
     span = rng.choice([6, 12, 40])
@@ -129,14 +129,19 @@ def simulate(rng, kind, *, size=9, broken=True, looks=True, pending=True):
         end = start + rng.choice([0, 1, 2, 4, rng.randint(0, span)])
         what = rng.choices(["ok", "info", "fail"], [8, 2 if pending else 0, 1])[0]
         late = what == "info" and rng.random() < 0.4
-        f = rng.choices([puts, takes, look], [5, 4, 2 if looks else 0])[0]
+        whole = 1 if reads and what == "ok" else 0
+        f = rng.choices([puts, takes, look, "read"], [5, 4, 2 if looks else 0, whole])[0]
         points.append((rng.uniform(start, span * 2 if late else end), f, value, start, end, what))
     points.sort()
     state, rows, past = [], [], []
     for _, f, value, start, end, what in points:
         wrong = broken and rng.random() < 0.15
         done = what == "ok" or (what == "info" and rng.random() < 0.6)
-        if kind == "set":
+        if f == "read":
+            value = sorted(state)
+            if wrong and past:
+                value = sorted({*state} ^ {rng.choice(past)}) + rng.choice([[], state[:1]])
+        elif kind == "set":
             value = _set_value(rng, f, value, state, past, done, wrong)
         elif f == puts:
             past.append(value)
@@ -187,7 +192,7 @@ def _set_value(rng, f, value, state, past, done, wrong):
     return [element, yes] if not yes or rng.random() < 0.3 else element
 
 
-def scatter(rng, kind, *, looks=True, pending=True):
+def scatter(rng, kind, *, size=5, looks=True, pending=True):
     """Puts, takes and looks of some elements at random times: no object stands behind them."""
     puts, takes, look = WORDS[kind]
     span = rng.choice([5, 8, 16, 30])
@@ -199,7 +204,7 @@ def scatter(rng, kind, *, looks=True, pending=True):
         rows.append(row(f, value, start, end, type=type))
         return start
 
-    for value in range(1, rng.randint(2, 6)):
+    for value in range(1, rng.randint(2, size + 1)):
         type = "info" if pending and rng.random() < 0.1 else "ok"
         start = add(puts, value, 0, type=type)
         if rng.random() < 0.8:
@@ -213,7 +218,15 @@ def scatter(rng, kind, *, looks=True, pending=True):
     return rows
 
 
-def batch(seed, count, kind, **options):
+def again(rng, rows):
+    """The same operations with a few values that come more than once."""
+    return [
+        {**r, "value": rng.choice([1, 2])} if r["value"] is not None and rng.random() < 0.2 else r
+        for r in rows
+    ]
+
+
+def batch(seed, count, kind, *, repeats=False, **options):
     """`count` small histories, one a key, and all of them as one in a shuffled order."""
     rng = random.Random(seed)
     histories = {}
@@ -222,6 +235,8 @@ def batch(seed, count, kind, **options):
             rows = scatter(rng, kind, **options)
         else:
             rows = simulate(rng, kind, broken=i % 3 > 0, **options)
+        if repeats and i % 5 == 0:
+            rows = again(rng, rows)
         histories[f"k{i}"] = [{**r, "key": f"k{i}"} for r in rows]
     joined = [r for rows in histories.values() for r in rows]
     joined.sort(key=lambda r: (r["end_ns"], rng.random()))
