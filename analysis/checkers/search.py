@@ -58,6 +58,18 @@ def decide(
     return Outcome(until=_smallest(calls, outcome.until, model, hints, meter, state))
 
 
+def order_until(
+    history: History, rows: Ints, model: Model, meter: Meter, end_ns: int
+) -> Ints | None:
+    """An order of those of `rows` that began by `end_ns`, what ended later being unfinished.
+
+    None: there is none. Otherwise as `decide`.
+    """
+    hints = hints_of(model)
+    calls = read_calls(history, rows, hints).until(end_ns, hints)
+    return _search(calls, model, hints, meter, model.initial).order
+
+
 def _smallest(
     calls: Calls, least: int, model: Model, hints: Hints, meter: Meter, state: Hashable
 ) -> int:

@@ -49,8 +49,8 @@ for _model, _names in {  # of anomalies, all of which are shown by the lack of a
     "lost-element out-of-order false-empty",
     "stack": "thin-air-pop aborted-pop future-pop duplicate-pop stale-peek out-of-order "
     "false-empty",
-    "counter": "",
-    "lock": "",
+    "counter": "too-low too-high",
+    "lock": "token-reused token-backwards two-holders not-held",
 }.items():
     PROMISES[f"linearizable-{_model}"] = Promise(
         "order", _model, ("no-order",), (*_names.split(), "non-linearizable")
