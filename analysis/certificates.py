@@ -47,13 +47,13 @@ def make(result: CheckResult, run: RunData) -> bytes | None:
         "initial": run.meta["imported"].get("initial"),
         "claims": claims,
     }
-    text = _canonical(body)
+    text = canonical(body)
     digest = hashlib.sha256(text).hexdigest()
     return text[:-1] + b',"digest":"' + digest.encode() + b'"}\n'
 
 
-def _canonical(body: Any) -> bytes:
-    """JSON with sorted keys and without spaces; arrays are lists."""
+def canonical(body: Any) -> bytes:
+    """What is digested: JSON with sorted keys and without spaces, in UTF-8; arrays are lists."""
     text = json.dumps(
         body,
         sort_keys=True,

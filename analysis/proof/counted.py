@@ -63,9 +63,9 @@ class Key:
         return put or value in self.shows(op)
 
     def unfounded(self, op: Op, value: Any) -> bool:
-        """Whether it shows a value that nothing had begun to put when it ended."""
+        """Whether nothing had begun to put the value, which it shows, when it ended."""
         known = self.prop not in LISTS and value == plain(self.initial)
-        return value in self.shows(op) and not known and self.first.get(value, NEVER) > op.end
+        return not known and self.first.get(value, NEVER) > op.end
 
     def lacks(self, op: Op, value: Any) -> bool:
         """Whether it is an ok read of a list without the value."""
@@ -90,7 +90,7 @@ def _unfounded(key: Key, value: Any, r: Op, *, by: Collection[str]) -> bool:
     """r shows what was put by nobody, only by who failed, or only later."""
     failed = (op for op in key.ops if op.failed and op.f in PUTS and plain(op.value) == value)
     who = "later" if key.puts[value] else "failed" if any(failed) else "nobody"
-    return who in by and key.unfounded(r, value)
+    return who in by and value in key.shows(r) and key.unfounded(r, value)
 
 
 def _too_often(key: Key, value: Any, *shows: Op) -> bool:
@@ -207,22 +207,24 @@ def _replaced(key: Key, _: Any, *ops: Op) -> bool:
 
 def _set_figures(key: Key) -> dict[str, int]:
     starts = sorted(op.start for op in key.reads)
-    first = "confirmed" if key.prop == "set" else "kept"
     over = max((op.over for op in key.ops if op.f == "add" and not op.failed), default=-NEVER)
     final = over + 1 if key.final_ns is None else key.final_ns
-    found = dict.fromkeys((first, "missed", "lost", "excess", "repeated"), 0)
+    confirmed = kept = missed = lost = excess = repeated = 0
     for value, known in key.known():
-        shown = {op.row: op.start for op in key.shown[value]}
-        after = sum(start > known for start in shown.values())
-        last = max((start for start in shown.values() if start >= final), default=-NEVER)
-        sure = key.prop == "set" and any(op.ok and op.end < last for op in key.puts[value])
-        found[first] += sure or (key.prop != "set" and after > 0)
-        found["missed"] += len(starts) - bisect_right(starts, known) > after
-        found["lost"] += bool(starts) and starts[-1] > max(known, *shown.values(), known)
-    for value, times in key.shown.items():
-        found["repeated"] += sum(n > 1 for n in Counter(op.row for op in times).values())
-        found["excess"] += len({op.row for op in times if key.unfounded(op, value)})
-    return found
+        times = key.shown[value]
+        shown = times if len(times) < 2 else list({op.row: op for op in times}.values())
+        after = sum(op.start > known for op in shown)
+        last = max((op.start for op in shown), default=known)
+        added = min((op.end for op in key.puts[value]), default=NEVER)  # NEVER if not ok, too
+        confirmed += added < last >= final
+        kept += after > 0
+        missed += len(starts) - bisect_right(starts, known) > after
+        lost += bool(starts) and starts[-1] > max(known, last)
+        excess += sum(key.unfounded(op, value) for op in shown)
+        if len(times) > len(shown):
+            repeated += sum(n > 1 for n in Counter(op.row for op in times).values())
+    first = {"confirmed": confirmed} if key.prop == "set" else {"kept": kept}
+    return {**first, "missed": missed, "lost": lost, "excess": excess, "repeated": repeated}
 
 
 def _queue_figures(key: Key) -> dict[str, int]:

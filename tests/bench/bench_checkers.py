@@ -72,7 +72,7 @@ def set_history(count: int, *, seed: int = 1) -> pa.Table:
     columns = {
         "process": np.append(rng.integers(0, CLIENTS, count), np.arange(finals)).astype(np.int32),
         "f": _words(np.append(np.zeros(count), np.ones(finals)), ["add", "read"]),
-        "value": pa.array(np.append(np.arange(count), np.zeros(finals)).astype(np.int64)),
+        "value": pa.array(np.arange(count + finals), mask=np.arange(count + finals) >= count),
         "payload": pa.array([None] * count + [payload] * finals, pa.string()),
         "start_ns": np.append(moment - 100, late),
         "end_ns": np.append(end, late + 1000),
