@@ -85,8 +85,9 @@ def test_no_function_calls_itself():
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.FunctionDef):
-                inner = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
-                names = {getattr(n.func, "id", getattr(n.func, "attr", None)) for n in inner}
+                inner = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
+                ours = [f for f in inner if getattr(getattr(f, "value", None), "id", "") == "self"]
+                names = {f.attr for f in ours} | {f.id for f in inner if isinstance(f, ast.Name)}
                 calls.setdefault(node.name, set()).update(names)
     reached = {name: set(called) & set(calls) for name, called in calls.items()}
     for _ in calls:

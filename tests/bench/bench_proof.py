@@ -63,5 +63,5 @@ def run() -> list[Row]:
     rows.append(row("the size of such a certificate", len(text) / 1e6, "MB", "20"))
     table = set_history(OPERATIONS // 10)
     text = certificate("set", table)
-    rows.append(row("set: 100k adds, 8 reads of them all, counted again", seconds(text, table), "s"))
+    rows.append(row("set: 100k adds, 8 reads of all, counted again", seconds(text, table), "s"))
     return rows
