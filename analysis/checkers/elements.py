@@ -213,7 +213,7 @@ def gather(
         looks=np.flatnonzero(is_look & ok & says),
         failed=np.flatnonzero(is_put & (history.type == FAIL) & says),
     )
-    chosen = np.unique(clock.key[is_put | is_take | is_look])
+    chosen = np.flatnonzero(np.bincount(clock.key[is_put | is_take | is_look]))
     there = _puts(history, clock, values.value.values, put, chosen, np.array(initial, np.int64))
     elements, flaws = _match(history, clock, values.value.values, there, rows)
     elements, flawed = _timely(elements)

@@ -113,7 +113,7 @@ def check(history: History, context: Context) -> CheckResult:
     if why := too_little(history, context):
         return result(Verdict.UNKNOWN, why)
     rows = work.order()
-    keys = number(len(np.unique(work.clock.key[rows])), "key")
+    keys = number(int(np.count_nonzero(np.bincount(work.clock.key[rows]))), "key")
     why = f"{number(len(rows), 'operation')} on {keys} have a linear order"
     return result(Verdict.VALID, why, claim={"kind": "order", "model": "set", "order": rows})
 

@@ -99,7 +99,7 @@ class Membership:
 
 def deeds_of(history: History, clock: Clock, asked: Ints, reads: Ints, answers: Answers) -> Deeds:
     """The deeds of the rows `asked` (failed adds among them) and `reads`."""
-    keys = np.unique(clock.key[np.append(asked, reads)])
+    keys = np.flatnonzero(np.bincount(clock.key[np.append(asked, reads)]))
     given = len(answers.initial)
     reader = np.repeat(reads, answers.lengths)
     key = np.concatenate([clock.key[asked], clock.key[reader], np.repeat(keys, given)])

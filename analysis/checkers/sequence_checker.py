@@ -98,7 +98,7 @@ def judge(
     if why := too_little(history, context):
         return result(Verdict.UNKNOWN, why)
     order = np.concatenate(orders)
-    keys = number(len(np.unique(gathered.clock.key[order])), "key")
+    keys = number(int(np.count_nonzero(np.bincount(gathered.clock.key[order]))), "key")
     why = f"{number(len(order), 'operation')} on {keys} have a linear order"
     claim = {"kind": "order", "model": discipline.name, "order": order}
     return result(Verdict.VALID, why, claim=claim)
