@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from chaos.cli.console import VERDICT_MARK, err, image_progress, print_json, say, table
 from chaos.cli.machine import Json, connect
@@ -40,8 +41,21 @@ def find_run(text: str) -> Path:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (run, show, runs, compare):
+    for command in (run, runs, compare):
         app.command(command.__name__)(command)
+    app.command("show", cls=HtmlAlone)(show)
+
+
+class HtmlAlone(TyperCommand):
+    """`--html` may stand alone: what follows it is its file only if that ends in .html."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give a lonely `--html` an empty file."""
+        given = list(args)
+        for at in reversed([at for at, word in enumerate(given) if word == "--html"]):
+            if at + 1 == len(given) or not given[at + 1].endswith((".html", ".htm")):
+                given.insert(at + 1, "")
+        return super().parse_args(ctx, given)
 
 
 def run(
@@ -143,9 +157,15 @@ def exit_code(results: list[dict[str, Any]]) -> int:
 def show(
     path: Annotated[str, typer.Argument(help=PATH_HELP)] = "runs/latest",
     faults: Annotated[bool, typer.Option("--faults", help="Only the faults, a row each.")] = False,
+    anomaly: Annotated[
+        str | None, typer.Option(help="One anomaly, by number or name, drawn as lanes.")
+    ] = None,
+    html: Annotated[
+        str | None, typer.Option(metavar="[FILE.html]", help="The anomaly as a page to look into.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show what a run found: verdict, anomalies, faults, availability, cost."""
+    """Show what a run found: verdict, anomalies, faults, availability, cost; or one anomaly."""
     arrow_without_pandas()
     from analysis.formats import open_history
     from chaos.cli.fault_table import fault_table
@@ -168,7 +188,11 @@ def show(
         from analysis.verdict import judge
 
         results = judge(data)
-    if json:
+    if anomaly is not None or html is not None:
+        from chaos.cli.pictures import draw
+
+        draw(data, results, path, anomaly or "1", html, json=json)
+    elif json:
         print_json(results)
     else:
         full_report(data, results)
