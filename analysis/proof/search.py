@@ -22,6 +22,14 @@ class Place(NamedTuple):
     spare: int  # which of the spare ones are in it, as bits
     states: tuple[Any, ...]  # of each key
 
+    def beyond(self, n: int, number: int) -> Place:
+        """With an operation of a lane in the order too."""
+        low, bits = self.lanes[n]
+        bits |= 1 << (number - low)
+        while bits & 1:
+            low, bits = low + 1, bits >> 1
+        return self._replace(lanes=(*self.lanes[:n], (low, bits), *self.lanes[n + 1 :]))
+
 
 def no_order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool) -> None:
     """Accept that there is no order: of the operations of `key` with `values`, or `until` a row;
@@ -29,6 +37,7 @@ def no_order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool
     """
     name = claim["model"]
     must, may = worth(rows, name, model)
+    looks = LOOKS if model in MODELS.values() else ()
     if not serial:
         must, may = (mask & rows.of_key(claim["key"]) for mask in (must, may))
     elif "until" in claim:
@@ -37,7 +46,7 @@ def no_order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool
         cut = rows.end[rows.listed([claim["until"]], "until")[0]]
         may = (may | (must & (rows.end > cut))) & (rows.start <= cut)
         must &= rows.end <= cut
-    ops = rows.ops(np.flatnonzero(must | (may & ~rows.named(LOOKS))))
+    ops = rows.ops(np.flatnonzero(must | (may & ~rows.named(looks))))
     if serial:
         start, end = moments(rows, must)
         ops = [op._replace(start=int(start[op.row]), end=int(end[op.row])) for op in ops]
@@ -70,7 +79,9 @@ def _has_order(ops: list[Op], must: set[int], model: Model, initial: Any, *, ser
     Of operations alike in a lane the one that ends first goes first, and what changes nothing
     goes as soon as it can.
     """
-    who = serial or model not in MODELS.values() or model is MODELS["lock"]  # who asks matters
+    own = model not in MODELS.values()  # nothing is known of a model of the user's own
+    looks = () if own else LOOKS
+    who = serial or own or model is MODELS["lock"]  # who asks matters
     like = {op.row: (op.key, op.f, plain(op.value), plain(op.expected), op.ok,
                      op.process * who) for op in ops}  # fmt: skip
     lane = {p: n for n, p in enumerate(dict.fromkeys(op.process * serial for op in ops))}
@@ -83,28 +94,11 @@ def _has_order(ops: list[Op], must: set[int], model: Model, initial: Any, *, ser
     steps, seen = 0, set(stack)
     while stack:
         here = stack.pop()
-        can: dict[Any, tuple[int, int, int]] = {}  # of those alike: (end, lane, number in it)
-        limits = [NEVER] * len(lanes)  # nothing that begins later can be next
-        for n, (low, bits) in enumerate(here.lanes):
-            for number in range(low, len(lanes[n])):
-                op = lanes[n][number]
-                if op.start > limits[n]:
-                    break
-                if not bits >> (number - low) & 1:
-                    limits[n] = min(limits[n], op.end)
-                    found = (op.end, n, number)
-                    can[like[op.row]] = min(can.get(like[op.row], found), found)
+        can, limits = _next(lanes, here, like)
         if not can:
             return True
-        moves = []
-        for _, n, number in can.values():
-            low, bits = here.lanes[n]
-            bits |= 1 << (number - low)
-            while bits & 1:
-                low, bits = low + 1, bits >> 1
-            after = (*here.lanes[:n], (low, bits), *here.lanes[n + 1 :])
-            moves.append((lanes[n][number], here._replace(lanes=after)))
-        moves.sort(key=lambda move: move[0].f not in LOOKS)
+        moves = [(lanes[n][number], here.beyond(n, number)) for _, n, number in can.values()]
+        moves.sort(key=lambda move: move[0].f not in looks)
         for number, op in enumerate(spare):
             begun = op.start <= limits[lane[op.process * serial]]
             if begun and not here.spare >> number & 1 and like[op.row] not in can:
@@ -119,8 +113,28 @@ def _has_order(ops: list[Op], must: set[int], model: Model, initial: Any, *, ser
                 if there not in seen:
                     seen.add(there)
                     stack.append(there)
-                if op.f in LOOKS:
+                if op.f in looks:
                     break
         if steps > STEPS:
             raise Refused(f"it could not be re-checked within {STEPS:,} steps")
     return False
+
+
+def _next(
+    lanes: list[list[Op]], here: Place, like: dict[int, Any]
+) -> tuple[dict[Any, tuple[int, int, int]], list[int]]:
+    """What may come next, of those alike one: (end, lane, number in it); and of each lane until
+    when that must begin: no later than anything ends that is not in the order.
+    """
+    can: dict[Any, tuple[int, int, int]] = {}
+    limits = [NEVER] * len(lanes)
+    for n, (low, bits) in enumerate(here.lanes):
+        for number in range(low, len(lanes[n])):
+            op = lanes[n][number]
+            if op.start > limits[n]:
+                break
+            if not bits >> (number - low) & 1:
+                limits[n] = min(limits[n], op.end)
+                found = (op.end, n, number)
+                can[like[op.row]] = min(can.get(like[op.row], found), found)
+    return can, limits

@@ -4,9 +4,34 @@ from __future__ import annotations
 
 from analysis.proof.rows import Refused
 from analysis.proof.verify import digest, verify
-from tests.truth.rows import table
+from tests.truth.rows import Row, table
 
 SHA256 = "5" * 64
+PLAIN = [
+    Row("write", 1, 0, 10),
+    Row("read", 1, 20, 30),
+    Row("write", 2, 40, 50, type="info"),
+    Row("read", 2, 60, 70, process=1),
+    Row("write", 3, 80, 90, type="fail", error="refused: no"),
+]
+ORDER = {"kind": "order", "model": "register", "order": [0, 1, 2, 3]}
+STALE = [*PLAIN[:4], Row("read", 1, 80, 90)]
+STEPS = [
+    [0, 4, "reads-from", []],
+    [0, 2, "real-time", []],
+    [4, 2, "overwrite", [0, 1]],
+    [2, 3, "reads-from", []],
+    [3, 4, "real-time", []],
+    [2, 4, "transitive", [3, 4]],
+    [4, 4, "transitive", [2, 5]],
+]
+CONTRADICTION = {
+    "kind": "contradiction",
+    "anomaly": "stale-read",
+    "operations": [0, 2, 3, 4],
+    "steps": STEPS,
+}
+REGISTER = "linearizable-register"
 
 
 def certificate(prop, verdict, claims, count, *, initial=None, sha256=SHA256):
