@@ -17,6 +17,7 @@ from analysis.checkers.models import MODELS, literal
 from analysis.checkers.prose import number
 from analysis.checkers.search import Outcome, decide
 from analysis.checkers.set_answers import Answers, read_answers
+from analysis.checkers.set_reads import order_of_key
 from analysis.checkers.set_story import SetGround, misses, stories_of
 from analysis.checkers.stories import Story, joined
 from analysis.history import FAIL, OK, History, Ints, Mask
@@ -160,6 +161,10 @@ class _Work:
             else:
                 self._keep(outcome.order)
         for key in self._read_keys.tolist():
+            guessed = self._guessed(key)
+            if guessed is not None:
+                self._whole.append(guessed)
+                continue
             rows = np.append(self._asked, self._reads)
             rows = rows[(self.clock.key[rows] == key) & (self._history.type[rows] != FAIL)]
             outcome = self._search(np.sort(rows), self._initial)
@@ -168,6 +173,13 @@ class _Work:
             else:
                 self._whole.append(outcome.order)
         return stories
+
+    def _guessed(self, key: int) -> Ints | None:
+        """An order of a key with whole reads that is found without a search."""
+        if not self._found.simple[self._deeds.key == key].all():
+            return None
+        meter = self._context.meter
+        return order_of_key(self.clock, self._deeds, self._found, self._reads, key, meter)
 
     def _search(self, rows: Ints, initial: list[Any]) -> Outcome:
         model = MODELS["set"]([literal(element) for element in initial])

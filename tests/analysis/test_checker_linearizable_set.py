@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 
@@ -152,6 +153,29 @@ def test_what_nothing_can_be_inferred_from_is_unknown():
     often = history(*[("add", 5, 0, 1)] * 6, *[("remove", 5, 0, 1)] * 6)
     assert judge(often).verdict is Verdict.VALID
     assert judge(often, budget=3).verdict is Verdict.UNKNOWN
+
+
+def test_many_whole_reads_by_many_clients():
+    """Too many concurrent operations for a search, which has to go through the sets of them."""
+    rng = random.Random(2)
+    state, rows = set(), []
+    for number in range(2000):
+        now = number * 100
+        start, end = now - rng.randrange(1600), now + rng.randrange(1600)
+        draw = rng.random()
+        if draw < 0.02:
+            rows.append(row("read", sorted(state), start, end))
+        elif draw < 0.7 or not state:
+            state.add(number)
+            rows.append(row("add", number, start, end))
+        else:
+            gone = rng.choice(sorted(state))
+            state.remove(gone)
+            rows.append(row("remove", gone, start, end))
+    rows.sort(key=lambda r: r["end_ns"])
+    result = judge(rows)
+    assert result.verdict is Verdict.VALID, result.why
+    replay("set", rows, result.claim["order"])
 
 
 def test_thousands_of_elements_and_answers():
