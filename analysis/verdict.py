@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from analysis.checkers import CHECKERS
 from analysis.checkers.base import (
     DEFAULT_BUDGET,
     MIN_ACKNOWLEDGED,
+    Checker,
     CheckResult,
     Context,
     Meter,
@@ -60,16 +62,19 @@ def judge(
     *,
     limits: Limits = Limits(),
     proofs: Path | None = None,
+    own: Mapping[str, Checker] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Everything known about a run, in the shape of docs/interfaces.md.
 
     `properties` defaults to what the run's workload can decide. With `proofs` a certificate of each
-    verdict is put into that folder. RecordError when the history's columns make no sense; a
-    checker that fails gives `unknown`.
+    verdict is put into that folder. `own`: checkers of the user's own models, by property, all of
+    them asked, and by default nothing else. RecordError when the history's columns make no sense;
+    a checker that fails gives `unknown`.
     """
     began = time.monotonic()
     history = read_history(run.history)
-    names = default_properties(run) if properties is None else list(properties)
+    known = [] if own else default_properties(run)
+    names = [*(known if properties is None else properties), *own]
     imported = run.meta["imported"]
     checks = []
     for name in names:
@@ -82,7 +87,7 @@ def judge(
             enough=1 if rundir.is_imported(run.meta) else MIN_ACKNOWLEDGED,
             meter=Meter(limits.budget, left_s),
         )
-        check = run_checker(name, CHECKERS, history, context)
+        check = run_checker(name, {**CHECKERS, **own}, history, context)
         checks.append(check if rundir.is_imported(run.meta) else attribute(check, history, run))
     verdict = worst(check.verdict for check in checks)
     notes = list(run.notes)

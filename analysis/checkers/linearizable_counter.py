@@ -35,7 +35,14 @@ KINDS = (
 def check(history: History, context: Context) -> CheckResult:
     """Decide linearizability of counters (f: add, read), key by key."""
     rows = rows_of(history, ("add", "read"))
-    ask = Question(property=PROPERTY, model="counter", history=history, context=context, rows=rows)
+    ask = Question(
+        property=PROPERTY,
+        model="counter",
+        history=history,
+        context=context,
+        rows=rows,
+        nameless="the counter",
+    )
     initial = 0 if context.initial is None else context.initial
     if type(initial) is not int:
         why = f"a counter begins with an integer, not {json.dumps(initial)}"

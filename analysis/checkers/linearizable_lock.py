@@ -43,7 +43,14 @@ KINDS = (
 def check(history: History, context: Context) -> CheckResult:
     """Decide linearizability of locks (f: acquire, release), key by key."""
     rows = rows_of(history, ("acquire", "release"))
-    ask = Question(property=PROPERTY, model="lock", history=history, context=context, rows=rows)
+    ask = Question(
+        property=PROPERTY,
+        model="lock",
+        history=history,
+        context=context,
+        rows=rows,
+        nameless="the lock",
+    )
     if why := _odd_token(history, rows):
         return ask.told(Verdict.UNKNOWN, why)
     counted = lock.check(_apart(history), context)

@@ -22,6 +22,8 @@ _VERBS = {
     "push": "pushed",
     "pop": "popped",
     "peek": "saw",
+    "acquire": "acquired",
+    "release": "released",
 }
 _WHERE = {"read": "from", "cas": "in", "dequeue": "from", "pop": "from", "peek": "next in"}
 _TAKES = frozenset({"dequeue", "pop"})  # what these carry is their answer
@@ -65,10 +67,11 @@ def short(value: Any) -> str:
 
 
 class Teller:
-    """Tells the operations of one witness."""
+    """Tells the operations of one witness. `nameless`: what an object without a key is called."""
 
-    def __init__(self, history: History, rows: Iterable[int]) -> None:
+    def __init__(self, history: History, rows: Iterable[int], nameless: str = "") -> None:
         self._history = history
+        self._nameless = nameless
         times = {int(t) for row in rows for t in (history.start_ns[row], history.end_ns[row])}
         self._decimals = next(
             (d for d in _DECIMALS if len({f"{t / 1e9:.{d}f}" for t in times}) == len(times)),
@@ -105,8 +108,7 @@ class Teller:
         f = str(self._history.f.at(row))
         if f == "peek":
             f = "push" if "push" in self._history.f.names else "enqueue"
-        nameless = _NAMELESS.get(f, "the register")
-        return self._history.key.at(row) or nameless
+        return self._history.key.at(row) or self._nameless or _NAMELESS.get(f, "the register")
 
     def deed(self, row: int) -> str:
         """ "write of 17", "read of 17", "swap of 17 for 18"."""
@@ -134,7 +136,13 @@ class Teller:
             return f"{self.who(row)} was refused its {self.deed(row)} in {self.key(row)} {when}"
         if history.type[row] == FAIL:
             when += " (and was told that it failed)"
-        return f"{self.who(row)} {_VERBS.get(f, f)} {what} {where} {self.key(row)} {when}"
+        if f not in _VERBS:
+            what = "" if what == "nothing" else f" {what}"
+            return f"{self.who(row)} did {f}{what} on {self.key(row)} {when}"
+        if f in ("acquire", "release"):
+            what = "" if what == "nothing" else f" with token {what}"
+            return f"{self.who(row)} {_VERBS[f]} {self.key(row)}{what} {when}"
+        return f"{self.who(row)} {_VERBS[f]} {what} {where} {self.key(row)} {when}"
 
     def done(self, row: int) -> str:
         """ "process 5's write of 23 had completed at 1.100 s"."""

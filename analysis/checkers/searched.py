@@ -12,7 +12,7 @@ from analysis.checkers.keys import by_key, search_keys
 from analysis.checkers.models import Model
 from analysis.checkers.programs import keys_of
 from analysis.checkers.prose import Teller, number
-from analysis.history import History, Ints
+from analysis.history import FAIL, History, Ints
 
 NAME = "non-linearizable"  # of a key that the search found no order of
 
@@ -26,6 +26,7 @@ class Question:
     history: History
     context: Context
     rows: Ints
+    nameless: str  # what an object without a key is called
 
     def answer(self, model: Model, found: Sequence[Anomaly] = (), unseen: str = "") -> CheckResult:
         """Search the keys that no anomaly of `found` is of; then say what holds.
@@ -97,9 +98,9 @@ class Question:
     def _argument(self, until: int) -> str:
         history = self.history
         same = keys_of(history.key)[0]
-        same = same[self.rows] == same[until]
+        same = (same[self.rows] == same[until]) & (history.type[self.rows] != FAIL)
         begun = same & (history.start_ns[self.rows] <= history.end_ns[until])
-        tell = Teller(history, [until])
+        tell = Teller(history, [until], self.nameless)
         return (
             f"{tell.did(until)}, but no order of the {number(int(begun.sum()), 'operation')} on "
             f"{tell.key(until)} that had begun by then explains what they found; until the answer "

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from analysis.proof.rows import Op, plain
 
 
@@ -93,6 +95,17 @@ def _lock(state: list[Any], op: Op) -> bool:
     state[:] = None, None, newest if token is None else last
     shown = op.value is None or op.value == token
     return bool(holder == op.process and (shown or (token is None and grows)))
+
+
+def own_model(own: Any, table: pa.Table) -> Model:
+    """A model of the user's own (`initial`, `step`): every operation of the history is its own."""
+
+    def step(state: list[Any], op: Op) -> bool:
+        state[0] = own.step(state[0], op)
+        return state[0] is not None
+
+    functions = filter(None, table.column("f").unique().to_pylist())
+    return Model((), tuple(functions), step, lambda initial: [own.initial])
 
 
 MODELS = {

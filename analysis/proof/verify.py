@@ -123,15 +123,22 @@ def _whole(body: Mapping[str, Any], count: int, sha256: str, initial: Any) -> li
     return claims
 
 
+def _own(model: str) -> Promise:
+    """What holds a model of the user's own."""
+    return Promise("order", model, ("no-order",), ("non-linearizable",))
+
+
 class _Held:
     """What the claims of one certificate are held against."""
 
     def __init__(self, table: pa.Table, prop: str, initial: Any, final_ns: int | None,
                  models: Mapping[str, Model]) -> None:  # fmt: skip
-        if prop not in PROMISES:
-            raise Refused(f"no property is called {prop!r}")
+        own = {name.rpartition(":")[2]: name for name in models.keys() - MODELS.keys()}
+        if prop not in PROMISES and prop not in own:
+            raise Refused(f"no property is called {prop!r}, and no model of your own was named so")
         self.rows, self.prop, self.initial, self.final_ns = Rows(table), prop, initial, final_ns
-        self.promise, self.models = PROMISES[prop], models
+        self.promise = PROMISES.get(prop) or _own(own[prop])
+        self.models = models
         self._keys: dict[int, Key] = {}
 
     def against(self, claim: Any, *, valid: bool) -> None:

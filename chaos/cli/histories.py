@@ -23,6 +23,10 @@ FormatName = Annotated[
 Initial = Annotated[
     str | None, typer.Option("--initial", help="A register's initial value, as JSON.")
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="FILE.py:NAME", help="A model of your own; its file is run."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,6 +40,7 @@ def check(
     property_: Annotated[
         list[str] | None, typer.Option("--property", help="Instead of the history's own.")
     ] = None,
+    model: Models = None,
     format_: FormatName = None,
     initial: Initial = None,
     budget: Annotated[
@@ -55,17 +60,27 @@ def check(
     """
     arrow_without_pandas()
     from analysis.checkers.base import DEFAULT_BUDGET
+    from analysis.checkers.own_model import checker
     from analysis.verdict import Limits
 
+    own = {each.property: checker(each) for each in read_models(model)}
     limits = Limits(budget=budget or DEFAULT_BUDGET, time_limit_s=time_limit)
     value = read_initial(initial)
     found = []
     for path in paths:
         try:
             results = _in_time(
-                lambda: _judged(find_run(path), property_, format_, value, limits, proof),  # noqa: B023 - called at once
+                lambda: _judged(
+                    find_run(path),  # noqa: B023 - called at once
+                    property_,
+                    format_,
+                    value,
+                    limits=limits,
+                    proof=proof,
+                    own=own,
+                ),
                 time_limit,
-                property_ or (),
+                (*(property_ or ()), *own),
             )
         except AftershockError as error:
             if not json:
@@ -110,6 +125,22 @@ def _in_time(
         }
 
 
+def read_models(named: Sequence[str] | None) -> list[Any]:
+    """The models of `--model`; UsageError when there is none, or its name is taken."""
+    if not named:
+        return []
+    from analysis.checkers import CHECKERS
+    from analysis.checkers.own_model import load
+
+    models = [load(each) for each in named]
+    taken = set(CHECKERS)
+    for each in models:
+        if each.property in taken:
+            raise UsageError(f"expected a model of another name: {each.property!r} is a property")
+        taken.add(each.property)
+    return models
+
+
 def read_initial(text: str | None) -> Any:
     """`--initial` as a value; UsageError when it is no JSON."""
     if text is None:
@@ -128,12 +159,15 @@ def _judged(
     properties: list[str] | None,
     format_name: str | None,
     initial: Any,
+    *,
     limits: Any,
     proof: Path | None,
+    own: Any,
 ) -> dict[str, Any]:
     from analysis.certificates import folder_of
     from analysis.formats import open_history
     from analysis.verdict import judge
 
     data = open_history(path, format_name, initial)
-    return judge(data, properties or None, limits=limits, proofs=folder_of(data, proof))
+    folder = folder_of(data, proof)
+    return judge(data, properties or None, limits=limits, proofs=folder, own=own)

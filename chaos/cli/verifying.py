@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from chaos.cli.console import out, plain, print_json
-from chaos.cli.histories import FormatName, Initial, read_initial
+from chaos.cli.histories import FormatName, Initial, Models, read_initial, read_models
 from chaos.cli.machine import Json
 from chaos.cli.quick import arrow_without_pandas
 from chaos.cli.runs import PATH_HELP, find_run
@@ -31,6 +31,7 @@ def verify(
     proof: Annotated[
         Path | None, typer.Option(help="Where certificates are, instead of the run directory.")
     ] = None,
+    model: Models = None,
     format_: FormatName = None,
     initial: Initial = None,
     json: Json = False,
@@ -41,11 +42,11 @@ def verify(
     none there.
     """
     arrow_without_pandas()
-    value = read_initial(initial)
+    value, own = read_initial(initial), read_models(model)
     found = []
     for path in paths:
         try:
-            certificates = _verified(find_run(path), proof, format_, value)
+            certificates = _verified(find_run(path), proof, format_, value, own)
             verdict = "refused" if not all(c["accepted"] for c in certificates) else "accepted"
             result = _result(path, verdict if certificates else "none", certificates)
         except AftershockError as error:
@@ -72,11 +73,12 @@ def _exit_code(found: list[dict[str, Any]]) -> int:
 
 
 def _verified(
-    path: Path, proof: Path | None, format_name: str | None, initial: Any
+    path: Path, proof: Path | None, format_name: str | None, initial: Any, own: list[Any]
 ) -> list[dict[str, Any]]:
     """What came of each certificate of one history."""
     from analysis.certificates import folder_of
     from analysis.formats import open_history
+    from analysis.proof.models import MODELS, own_model
     from analysis.proof.source import fingerprint
     from analysis.verdict import final_ns
 
@@ -90,6 +92,7 @@ def _verified(
         "sha256": fingerprint(run.path),
         "initial": run.meta["imported"].get("initial"),
         "final_ns": None if final is None else final[0],
+        "models": {**MODELS, **{each.name: own_model(each, run.history) for each in own}},
     }
     return [_judged(file, known) for file in files]
 
