@@ -94,7 +94,8 @@ def _unfounded(key: Key, value: Any, r: Op, *, by: Collection[str]) -> bool:
 
 
 def _too_often(key: Key, value: Any, *shows: Op) -> bool:
-    put = sum(op.start <= max(r.end for r in shows) for op in key.puts[value])
+    last = max(r.end for r in shows)
+    put = sum(op.start <= last for op in key.puts[value])
     return sum(key.shows(r).count(value) for r in shows) > put
 
 
@@ -200,7 +201,7 @@ def _replaced(key: Key, _: Any, *ops: Op) -> bool:
         told = s.precedes(r) and ((s is u and u.ok) or sole)
         return over and told and u in key.puts[w] and v != w and len(key.puts[v]) <= (v != first)
 
-    roles = product((None, *ops), ops, ops, ops)
+    roles = product((None, *ops), ops, ops, ops) if len(ops) <= 4 else ()
     rows = [op.row for op in ops]
     return any(list(dict.fromkeys(op.row for op in r if op)) == rows and holds(*r) for r in roles)
 

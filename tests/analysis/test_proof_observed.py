@@ -172,3 +172,15 @@ def test_values_put_twice_leave_staleness_open():
     assert "twice" in valid("staleness", claim, twice)
     assert valid("staleness", claim, twice[1:]) is None
     assert "initial" in valid("staleness", claim, twice[1:], initial=1)
+
+
+def test_a_witness_of_any_length_is_refused_at_once():
+    many = [Row("write", 1, 0, 1), *(read(1, 2, 3) for _ in range(3000))]
+    everything = list(range(len(many)))
+    for prop, name in (("staleness", "stale-read"), ("set", "phantom"), ("lock", "two-holders")):
+        claim = {"kind": "observed", "anomaly": name, "operations": everything, "value": 1}
+        assert invalid(prop, claim, many) is not None
+    takes = [Row("enqueue", 1, 0, 1), *(Row("dequeue", 1, 2, 3) for _ in range(3000))]
+    claim = {"kind": "observed", "anomaly": "duplicated", "operations": everything, "value": 1}
+    assert "0" in invalid("total-queue", claim | {"operations": [0]}, takes)
+    assert invalid("total-queue", claim | {"operations": everything[1:]}, takes) is None

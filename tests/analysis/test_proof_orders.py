@@ -7,9 +7,11 @@ from random import Random
 
 import pytest
 
+from analysis.proof import search
 from tests.analysis.certified import invalid, valid
 from tests.truth import oracle
 from tests.truth.properties import PROPERTIES
+from tests.truth.rows import Row
 
 MODELS = {
     "linearizable-register": "register",
@@ -145,3 +147,18 @@ def test_values_may_not_be_left_out_of_a_register():
         "values": [1],
     }
     assert "left out" in invalid(about.name, claim, history, initial=where.initial)
+
+
+def test_a_search_ends_at_its_limit(monkeypatch):
+    rows = [Row("write", n % 3, n, 1000 + n) for n in range(40)] + [Row("read", 7, 2000, 2001)]
+    claim = {
+        "kind": "no-order",
+        "anomaly": "non-linearizable",
+        "model": "register",
+        "operations": [],
+        "key": None,
+        "until": 40,
+    }
+    assert invalid("linearizable-register", claim, rows) is None
+    monkeypatch.setattr(search, "STEPS", 100)
+    assert "within 100 steps" in invalid("linearizable-register", claim, rows)
