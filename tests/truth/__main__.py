@@ -6,14 +6,13 @@ import argparse
 import json
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from analysis.checkers import CHECKERS
 from tests.truth import shrink
 from tests.truth.properties import PROPERTIES
 from tests.truth.rows import PAYLOADS, told
-from tests.truth.runner import Tally, Wrong, judge
+from tests.truth.runner import PROVED, Tally, Wrong, judge
 
 BATCH = 500  # histories that one process judges at once
 HISTORIES = 1_000_000
@@ -25,29 +24,26 @@ HEAD = ("property", *COUNTS, "seconds")
 SHOWN = 2  # wrong verdicts that are shown of one property
 
 
-def batches(names: Sequence[str], histories: int, seed: str) -> Iterator[tuple[str, str, int]]:
-    """(property, seed of the batch, histories in it), properties in turns."""
+Batch = tuple[str, str, int, int]  # property, seed, histories, one of how many is proved
+
+
+def batches(names: Sequence[str], histories: int, seed: str, proved: int) -> Iterator[Batch]:
+    """Properties in turns."""
     each = -(-histories // len(names))
     for begin in range(0, each, BATCH):
         for name in names:
-            yield name, f"{seed}:{name}:{begin}", min(BATCH, each - begin)
+            yield name, f"{seed}:{name}:{begin}", min(BATCH, each - begin), proved
 
 
-def work(batch: tuple[str, str, int]) -> tuple[str, Tally]:
+def work(batch: Batch) -> tuple[str, Tally]:
     """One batch, in whichever process."""
-    name, seed, count = batch
-    return name, judge(PROPERTIES[name], seed, count)
+    name, seed, count, proved = batch
+    return name, judge(PROPERTIES[name], seed, count, proved)
 
 
-def tallies(names: Sequence[str], histories: int, seed: str, jobs: int) -> dict[str, Tally]:
+def tallies(names: Sequence[str], todo: Iterable[Batch], jobs: int) -> dict[str, Tally]:
     """What came of each property."""
     found = {name: Tally() for name in names}
-    todo = list(batches(names, histories, seed))
-    if jobs == 1:
-        results: Iterator[tuple[str, Tally]] = map(work, todo)
-        for name, tally in results:
-            found[name].add(tally)
-        return found
     with ProcessPoolExecutor(jobs) as pool:
         for name, tally in pool.map(work, todo):
             found[name].add(tally)
@@ -100,16 +96,19 @@ def as_json(found: dict[str, Tally], seed: str) -> str:
 
 def main() -> int:
     """0 if every verdict is so, every right certificate accepted and every wrong one refused."""
-    there = [name for name in PROPERTIES if name in CHECKERS]
+    there = list(PROPERTIES)
     parser = argparse.ArgumentParser(prog="python -m tests.truth", description=__doc__)
     parser.add_argument("--histories", type=int, default=HISTORIES, metavar="N")
     parser.add_argument("--seed", default=secrets.token_hex(4), metavar="S")
     parser.add_argument("--property", nargs="+", default=there, choices=there, metavar="NAME")
+    parser.add_argument("--proved", type=int, default=PROVED, metavar="N")
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     print(f"seed {options.seed}", file=sys.stderr)
-    found = tallies(options.property, options.histories, options.seed, options.jobs)
+    names: list[str] = options.property
+    todo = batches(names, options.histories, options.seed, options.proved)
+    found = tallies(names, todo, options.jobs)
     print(as_json(found, options.seed) if options.json else table(found))
     for tally in found.values():
         for part in (tally.wrong, tally.doubted):

@@ -18,7 +18,7 @@ from tests.truth.routes import machine_code
 from tests.truth.rows import Row
 
 STEPS = 10**9  # enough for hundreds of small histories at once
-PROVED = 2  # of so many of those, the certificate of one is checked
+PROVED = 2  # of so many of those, the certificate of one is checked (fewer where all are alone)
 COMPILED = 0.25  # share of batches that compiled kernels judge
 ALONE = 8  # of so many histories that may be keys of one, one is also judged for itself
 
@@ -69,8 +69,8 @@ def checked(about: Property, history: History, where: Setting) -> CheckResult:
     return run_checker(about.name, CHECKERS, history, context)
 
 
-def judge(about: Property, seed: str, count: int) -> Tally:
-    """`count` histories drawn from `seed`."""
+def judge(about: Property, seed: str, count: int, proved: int = PROVED) -> Tally:
+    """`count` histories drawn from `seed`; the certificate of one in `proved` judged alone."""
     began = time.perf_counter()
     rng = Random(seed)
     where = about.setting(rng)
@@ -85,7 +85,7 @@ def judge(about: Property, seed: str, count: int) -> Tally:
         if about.by_key:
             _together(about, where, drawn, truths, tally)
             alone = range(0, len(drawn), ALONE)
-        _alone(about, where, [(drawn[n], truths[n]) for n in alone], rng, tally)
+        _alone(about, where, [(drawn[n], truths[n]) for n in alone], rng, tally, proved)
     tally.seconds = time.perf_counter() - began
     return tally
 
@@ -96,6 +96,7 @@ def _alone(
     drawn: Sequence[tuple[list[Row], str]],
     rng: Random,
     tally: Tally,
+    proved: int,
 ) -> None:
     """Each history for itself, after changes that change no verdict; and some certificates."""
     changed = [change.harmless(rng, history, where, about) for history, _ in drawn]
@@ -105,7 +106,7 @@ def _alone(
         if not agrees(result, truth):
             tally.wrong.append(_wrong(about, history, where, truth, result))
         judged.append((history, truth, result))
-    proofs.judge(about, where, judged[:: PROVED if about.by_key else PROVED * ALONE], rng, tally)
+    proofs.judge(about, where, judged[:: proved if about.by_key else proved * ALONE], rng, tally)
 
 
 def agrees(result: CheckResult, truth: str) -> bool:

@@ -10,7 +10,7 @@ from analysis.checkers import CHECKERS
 from analysis.checkers.base import Context, Verdict, run_checker
 from tests.truth import large, proofs, rows
 
-NAMES = [name for name in large.THINGS if name in CHECKERS]
+NAMES = list(large.THINGS)
 SIZES = [(1_000, (None,), 0.0), (2_000, (None,), 0.02), (20_000, ("a", "b", "c", "d"), 0.005)]
 
 

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.checkers import CHECKERS
 from tests.truth import rows
 from tests.truth.properties import PROPERTIES
 from tests.truth.runner import checked
 
-NAMES = [name for name in PROPERTIES if name in CHECKERS]
+NAMES = list(PROPERTIES)
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 
