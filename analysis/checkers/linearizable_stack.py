@@ -7,7 +7,8 @@ from analysis.checkers.base import CheckResult, Context
 from analysis.checkers.elements import NOBODY
 from analysis.checkers.kinds import EMMI_ENEA, Kind
 from analysis.checkers.sequence_checker import judge, kinds
-from analysis.checkers.sequences import Discipline, in_turn, last_come, nobody
+from analysis.checkers.sequences import Discipline, in_turn, last_come
+from analysis.checkers.stack_jokers import as_needed
 from analysis.history import History
 
 PROPERTY = "linearizable-stack"
@@ -42,7 +43,7 @@ DISCIPLINE = Discipline(
     words=_WORDS,
     arrange=lifo.decide,
     order=lifo.order,
-    guesses=(last_come, in_turn(lambda elements: elements.shown), nobody),
+    guesses=(as_needed, last_come, in_turn(lambda elements: elements.shown)),
     hazy=lambda elements: elements.take == NOBODY,
 )
 

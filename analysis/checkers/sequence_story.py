@@ -167,7 +167,9 @@ def _misses(ground: Ground, elements: Elements, empties: Empties) -> bool:
     """Whether these elements cannot have been away when these answers were given."""
     ground.meter.in_time()
     jokers = ground.gathered.jokers
-    tried = test(ground.discipline.guesses[0](elements, jokers), empties, ground.discipline)
+    tried = test(
+        ground.discipline.guesses[0](elements, jokers, empties), empties, ground.discipline
+    )
     return len(tried.bad) > 0
 
 

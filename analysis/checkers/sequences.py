@@ -28,7 +28,7 @@ from analysis.checkers.presence import moments
 from analysis.checkers.search import decide
 from analysis.history import FAIL, History, Ints, Mask
 
-Guess = Callable[[Elements, Jokers], Elements]
+Guess = Callable[[Elements, Jokers, Empties], Elements]
 
 
 class Arranged(Protocol):
@@ -102,7 +102,7 @@ def settle(gathered: Gathered, discipline: Discipline, meter: Meter) -> Settled:
     shaky = np.isin(bare.key, np.unique(jokers.key)) & discipline.hazy(bare)
     bare = bare.only(~shaky)
     silent = empties.only(np.isin(empties.key, failing))
-    broken = test(discipline.guesses[0](bare, jokers), silent, discipline)
+    broken = test(discipline.guesses[0](bare, jokers, silent), silent, discipline)
     unsure = np.setdiff1d(failing, broken.bad)
     if len(doubtful):
         orders = _without(orders, doubtful, gathered)
@@ -125,7 +125,7 @@ def _guess(
     orders, given_up = [], []
     for guess in discipline.guesses:
         meter.in_time()
-        tried = test(guess(elements, jokers), empties, discipline)
+        tried = test(guess(elements, jokers, empties), empties, discipline)
         bad = tried.bad
         if len(bad):
             good = test(
@@ -195,7 +195,7 @@ def _with(elements: Elements, kept: list[int], more: Ints) -> Elements:
 def in_turn(by: Callable[[Elements], Ints]) -> Guess:
     """The guess that the i-th joker of a key took the i-th of its elements that nobody took."""
 
-    def guess(elements: Elements, jokers: Jokers) -> Elements:
+    def guess(elements: Elements, jokers: Jokers, empties: Empties) -> Elements:
         loose = np.flatnonzero(elements.take == NOBODY)
         if not len(loose) or not len(jokers.row):
             return elements
@@ -219,7 +219,7 @@ def _nth(keys: Ints) -> Ints:
     return np.arange(len(keys)) - np.repeat(first, np.diff(np.append(first, len(keys))))
 
 
-def last_come(elements: Elements, jokers: Jokers) -> Elements:
+def last_come(elements: Elements, jokers: Jokers, empties: Empties) -> Elements:
     """The guess that each joker took the element shown last of those that nobody took."""
     loose = np.flatnonzero((elements.take == NOBODY) & np.isin(elements.key, jokers.key))
     order = np.argsort(jokers.start, kind="stable")
@@ -237,8 +237,3 @@ def last_come(elements: Elements, jokers: Jokers) -> Elements:
             chosen.append(int(loose[waiting.pop()]))
             takers.append(joker)
     return elements.taken(np.array(chosen, np.int64), jokers.only(np.array(takers, np.int64)))
-
-
-def nobody(elements: Elements, jokers: Jokers) -> Elements:
-    """The guess that no joker took anything."""
-    return elements

@@ -265,6 +265,28 @@ def test_takes_without_an_answer_take_what_is_missing():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_takes_without_an_answer_by_many_clients(kind):
+    """A search would have to try each of them on everything that is there."""
+    rng = random.Random(4)
+    there, rows = [], []
+    for number in range(1500):
+        start, end = number * 100 - rng.randrange(800), number * 100 + rng.randrange(800)
+        unknown = {"type": "info"} if rng.random() < 0.02 else {}
+        if rng.random() < 0.5:
+            if not unknown or rng.random() < 0.5:
+                there.append(number)
+            rows += history(kind, (PUT, number, start, end, unknown))
+            continue
+        happened = not unknown or rng.random() < 0.5
+        took = there.pop(0 if kind == "queue" else -1) if there and happened else None
+        rows += history(kind, (TAKE, None if unknown else took, start, end, unknown))
+    rows.sort(key=lambda r: r["end_ns"])
+    result = judge(kind, rows)
+    assert result.verdict is Verdict.VALID, result.why
+    replay(kind, rows, result.claim["order"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_was_there_at_first(kind):
     first = 5 if kind == "queue" else 6
     rows = history(kind, (TAKE, first, 0, 1), (TAKE, 11 - first, 2, 3), (TAKE, None, 4, 5))
