@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -82,19 +83,30 @@ class Picture:
 def anomalies(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """(property, anomaly) of all checks, in the order of the results; RecordError if malformed."""
     try:
-        return [
-            (str(check["property"]), dict(anomaly))
+        found: list[tuple[str, Mapping[str, Any]]] = [
+            (str(check["property"]), _checked(anomaly))
             for check in results["checks"]
             for anomaly in check["anomalies"]
         ]
     except (KeyError, TypeError, ValueError):
-        raise RecordError("the results hold no list of checks with anomalies") from None
+        raise RecordError("the results hold no list of checks with their anomalies") from None
+    return found
+
+
+def _checked(anomaly: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        **anomaly,
+        "name": str(anomaly["name"]),
+        "argument": str(anomaly["argument"]),
+        "count": int(anomaly["count"]),
+        "faults": tuple(map(str, anomaly.get("faults", ()))),
+    }
 
 
 def chosen(results: Mapping[str, Any], which: str) -> int:
     """The place of the anomaly that a user means by a number from 1, or a name; UsageError."""
     found = anomalies(results)
-    names = [str(anomaly.get("name")) for _, anomaly in found]
+    names = [anomaly["name"] for _, anomaly in found]
     if which.isascii() and which.isdigit() and 1 <= int(which) <= len(found):
         return int(which) - 1
     if which in names:
@@ -120,7 +132,7 @@ def picture(
     States are looked for where a window is asked for. RecordError for results of another history.
     """
     property_, anomaly = anomalies(results)[place]
-    name = str(anomaly.get("name"))
+    name = anomaly["name"]
     witness = _rows(anomaly.get("operations"), len(history))
     instances = _rows(anomaly.get("instances", []), len(history))
     impossible = _impossible(history, witness, instances)
@@ -149,12 +161,12 @@ def picture(
         number=place + 1,
         property_name=property_,
         name=name,
-        count=int(anomaly.get("count", 1)),
-        argument=str(anomaly.get("argument", "")),
+        count=anomaly["count"],
+        argument=anomaly["argument"],
         counts=kind.counts if kind else "",
         rules_out=kind.rules_out if kind else "",
         reference=kind.reference if kind else "",
-        faults=tuple(str(fault) for fault in anomaly.get("faults", ())),
+        faults=anomaly["faults"],
         lanes=lanes,
         bars=tuple(marked),
         moments=tuple(moments.tolist()),
@@ -188,7 +200,7 @@ def carried(history: History, row: int) -> Any:
     """What the row carries; the text itself if it is no JSON."""
     try:
         return history.content(row)
-    except ValueError:
+    except (ValueError, RecursionError):
         return history.payload[int(row)].as_py()
 
 
@@ -222,12 +234,15 @@ def around(history: History, witness: Ints, window: int, until_ns: int | None = 
 
 
 def scale(moments: Sequence[int]) -> tuple[str, int, int]:
-    """A unit, its power of ten in ns, and how many digits tell all the times apart in it."""
+    """A unit, its power of ten in ns, and the digits that tell how far apart all times are: the
+    last one stands for a fifth of the shortest time between two, or less.
+    """
     span = moments[-1] - moments[0] if moments else 0
+    least = min((b - a for a, b in pairwise(moments)), default=0)
     for unit, power in UNITS:
-        for decimals in range(4 if power else 1):
-            texts = {f"{(t - moments[0]) / 10**power:.{decimals}f}" for t in moments}
-            if span >= 10**power and len(texts) == len(moments):
+        for decimals in range(min(power, 3) + 1):
+            exact = not any((t - moments[0]) % 10 ** (power - decimals) for t in moments)
+            if span >= 10**power and (exact or 5 * 10 ** (power - decimals) <= least):
                 return unit, power, decimals
     return "ns", 0, 0
 

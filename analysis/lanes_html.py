@@ -152,6 +152,7 @@ class _Place:
 class _Drawing:
     def __init__(self, found: Picture) -> None:
         self._found = found
+        self._several = len({bar.key for bar in found.bars}) > 1
         self._x = self._columns()
         self._lines: list[int] = []  # per lane: the first of its lines
         self._places = self._placed()
@@ -216,8 +217,7 @@ class _Drawing:
         return found
 
     def _label(self, bar: Bar) -> str:
-        several = len({other.key for other in self._found.bars}) > 1
-        text = f"{bar.words} ({bar.key or 'no key'})" if several else bar.words
+        text = f"{bar.words} ({bar.key or 'no key'})" if self._several else bar.words
         return f"✗ {text}" if bar.marked else text
 
     def figure(self) -> Iterable[str]:

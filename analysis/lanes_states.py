@@ -78,7 +78,7 @@ def follow(
         return search.replayed(until)
     except Exhausted:
         return Followed(about=f"No order was found in {BUDGET:,} steps: no state is shown.")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         return Followed(about=f"No state is shown: {error}")
 
 

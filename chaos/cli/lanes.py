@@ -24,6 +24,7 @@ _LABELS = (40, 24, 16, 12, 9, 6)  # characters of an operation's words, as many 
 _GAP_MAX = 10  # columns between two times where nothing has to be written
 _TAIL = 4  # columns after the last time, for what has no end
 _AXIS_LINES = 3
+_SHRINK = ((7, 16), (4, 16), (3, 8), (7, 4), (4, 8), (3, 3))  # column of the table, to what width
 _STYLES = {"ok": "#6DB6FE", "info": "#FFAA26", "fail": "#FEB5DA"}
 _IMPOSSIBLE = "bold red"
 _PLAIN = str.maketrans({"→": "->", "…": "...", "·": "-", "×": "x", "µ": "u", "–": "-", "—": "-"})
@@ -88,7 +89,7 @@ def lines(
     draw = _Drawing(found, width, FANCY if fancy else ASCII, fancy=fancy)
     number = f"anomaly {found.number} of {len(names)}"
     title = f"{found.property_name} · {found.name} × {found.count:,} · {number}"
-    parts = [Text(draw.safe(title), "bold"), Text(), *draw.lanes(), *draw.axis(), draw.legend()]
+    parts = [Text(draw.safe(title), "bold"), Text(), *draw.lanes(), *draw.axis(), *draw.legend()]
     parts += [Text(), *draw.filled(found.argument)]
     if found.why_impossible:
         parts += draw.filled(f"{found.about_states} {found.why_impossible}")
@@ -232,24 +233,27 @@ class _Drawing:
             found.append((head if not number else Text(" " * self._margin)) + row.text())
         return found
 
-    def legend(self) -> Text:
+    def legend(self) -> list[Text]:
         """What the signs mean, of those that are there."""
-        signs, found = self._signs, Text()
         kinds = {bar.outcome for bar in self._found.bars}
         told = {
-            "ok": "acknowledged",
-            "info": "no answer: at any time after it began, or never",
-            "fail": "failed",
+            "ok": ("acknowledged", _STYLES["ok"]),
+            "info": ("no answer: at any time after it began, or never", _STYLES["info"]),
+            "fail": ("failed", _STYLES["fail"]),
+            "impossible": ("broke the promise", _IMPOSSIBLE),
         }
-        for kind, meaning in told.items():
-            if kind in kinds:
-                first, filling, last = signs.bars[kind]
-                found += Text(f"{first}{filling}{last} ", _STYLES[kind]) + Text(f"{meaning}   ")
-        if self._found.impossible:
-            first, filling, last = signs.bars["impossible"]
-            found += Text(f"{first}{signs.broken}{last} ", _IMPOSSIBLE) + Text("broke the promise")
-        found.rstrip()
-        return found
+        lines, used = [Text()], 0
+        for kind, (meaning, style) in told.items():
+            if kind not in kinds and not (kind == "impossible" and self._found.impossible):
+                continue
+            first, filling, last = self._signs.bars[kind]
+            sign = f"{first}{self._signs.broken if kind == 'impossible' else filling}{last} "
+            if used and used + len(sign) + len(meaning) > self._width:
+                lines.append(Text())
+                used = 0
+            lines[-1] += Text("   " if used else "") + Text(sign, style) + Text(meaning)
+            used = len(lines[-1])
+        return lines
 
     def rows(self) -> list[Text]:
         """The operations with their numbers and times, in the order in which they began."""
@@ -276,12 +280,16 @@ class _Drawing:
             )
         cells = [[self.safe(cell) for cell in line] for line in table]
         kept = [at for at in range(len(cells[0])) if any(line[at] for line in cells[1:])]
-        widths = {at: min(44, max(cell_len(line[at]) for line in cells)) for at in kept}
+        widths = {at: max(cell_len(line[at]) for line in cells) for at in kept}
+        for at, least in _SHRINK:  # what may be cut off where there is no room
+            surplus = sum(widths.values()) + 2 * (len(widths) - 1) - self._width
+            if at in widths and surplus > 0:
+                widths[at] = max(min(least, widths[at]), widths[at] - surplus)
         found = []
         for number, line in enumerate(cells):
             text = "  ".join(_padded(line[at], widths[at], right=at in (1, 5, 6)) for at in kept)
             style = "bold" if not number else ""
-            bar_style = _IMPOSSIBLE if number and self._found.bars[number - 1].impossible else style
+            bar_style = _IMPOSSIBLE if number and self._found.bars[number - 1].marked else style
             found.append(Text(text.rstrip(), bar_style))
         return found
 

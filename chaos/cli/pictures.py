@@ -31,7 +31,7 @@ def draw(
         raise UsageError("--json prints all anomalies; leave out --anomaly and --html")
     history = read_history(run.history)
     place = lanes.chosen(results, which)
-    names = [str(anomaly.get("name")) for _, anomaly in lanes.anomalies(results)]
+    names = [anomaly["name"] for _, anomaly in lanes.anomalies(results)]
     initial = run.meta["imported"].get("initial")
     if html is None:
         found = lanes.picture(history, results, place, initial=initial)

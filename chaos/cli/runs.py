@@ -41,9 +41,8 @@ def find_run(text: str) -> Path:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (run, runs, compare):
-        app.command(command.__name__)(command)
-    app.command("show", cls=HtmlAlone)(show)
+    for command in (run, show, runs, compare):
+        app.command(command.__name__, cls=HtmlAlone if command is show else None)(command)
 
 
 class HtmlAlone(TyperCommand):
