@@ -34,6 +34,9 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
     _availability_line(results.get("availability", {}))
     _cost_line(results.get("cost", {}))
     _proofs_line(path, results["checks"])
+    for note in results.get("notes", ()):
+        if note.lower() not in str(results["summary"]).lower():
+            _fill(f"  note: {note}", "    ")
     if path.is_file():
         _line(f"  history      {path} ({results.get('format')})")
         _line(f"  next         aftershock import {path} --to runs/{path.stem}/imported")
