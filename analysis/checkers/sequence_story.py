@@ -185,9 +185,10 @@ def _presence(ground: Ground, elements: Elements, place: int, tell: Teller) -> s
 
 def _stack_story(ground: Ground, bare: Elements, stuck: Mask, span: Ints) -> Story:
     """The first span in which no element can lie below the others."""
-    spans = np.unique(span[stuck])
-    least = np.array([int(bare.needed[span == number].min()) for number in spans[:100]])
-    chosen = bare.only(span == spans[int(np.argmin(least))])
+    places = np.flatnonzero(stuck)
+    places = places[np.argsort(bare.needed[places], kind="stable")]
+    spans, first = np.unique(span[places], return_index=True)
+    chosen = bare.only(span == span[places[0]])
     there = fewest(chosen, lambda some: _cannot(ground, some))
     rows = ground.every(there)
     tell = ground.tell(*rows)
@@ -197,9 +198,9 @@ def _stack_story(ground: Ground, bare: Elements, stuck: Mask, span: Ints) -> Sto
         f"one of these elements must lie below the others, but none can: {'; '.join(reasons)}"
     )
     story = ground.claimed(rows, argument, int(there.key[0]), there.code)
-    instances = [ground.last_needed(bare, int(np.argmax(span == number))) for number in spans]
-    named = story.named("out-of-order", np.array(instances))
-    return replace(named, count=len(spans))
+    places = places[first]
+    instances = np.where(bare.take[places] >= 0, bare.take[places], bare.put[places])
+    return replace(story.named("out-of-order", instances), count=len(spans))
 
 
 def _cannot(ground: Ground, elements: Elements) -> bool:
@@ -283,8 +284,7 @@ def _overtaken(ground: Ground, bare: Elements, over: Ints) -> Story:
     story = ground.claimed(
         [put_a, put_b, early, late], argument, int(bare.key[a]), bare.code[[a, b]]
     )
-    rows = [ground.first_at_head(bare, int(place)) for place in over]
-    return story.named("out-of-order", np.array(rows))
+    return story.named("out-of-order", bare.take[over])
 
 
 def _other_stories(ground: Ground, bare: Elements) -> list[Story]:
