@@ -1,4 +1,5 @@
 """Certificates, re-checked against the raw history by a program that trusts no checker.
 
-It imports nothing else of `analysis`; docs/certificates.md has the format and every rule.
+What is claimed of orders stands here, what is counted in `analysis.recount`; neither imports
+anything else of ours. docs/certificates.md has the format and every rule.
 """

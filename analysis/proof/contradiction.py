@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from analysis.proof.counted import Key
 from analysis.proof.rows import Ints, Op, Refused, plain
+from analysis.recount.counted import Key
 
 INITIAL = -1  # the row that stands for the initial value of every key
 Told = Sequence[tuple[int, int]]

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.proof.contradiction import Known, contradiction, unwritten
-from analysis.proof.counted import FIGURES, OBSERVED, Key
 from analysis.proof.models import MODELS, Model
 from analysis.proof.orders import moments, order
 from analysis.proof.rows import Ints, Refused, Rows, plain
 from analysis.proof.search import no_order
+from analysis.recount.counted import FIGURES, OBSERVED, Key
 
 VERSION = 1
 KEYS = {"certificate", "property", "verdict", "history", "initial", "claims", "digest"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 from analysis.checkers import KINDS
-from analysis.proof.counted import FIGURES, OBSERVED
 from analysis.proof.rows import Refused
 from analysis.proof.verify import PROMISES, UNWRITTEN, digest, read, verify
+from analysis.recount.counted import FIGURES, OBSERVED
 from tests.analysis.certified import (
     CONTRADICTION,
     ORDER,
@@ -28,8 +29,11 @@ from tests.analysis.certified import (
 )
 from tests.truth.rows import Row, table
 
-FILES = sorted((Path(__file__).parents[2] / "analysis" / "proof").glob("*.py"))
-LINES_MAX = 1250  # in all files together: to be read in one sitting
+ANALYSIS = Path(__file__).parents[2] / "analysis"
+PROOF = sorted((ANALYSIS / "proof").glob("*.py"))
+RECOUNT = sorted((ANALYSIS / "recount").glob("*.py"))
+LINES_MAX = 870  # of orders, in all files together: to be read in one sitting
+OURS = ("analysis.proof.", "analysis.recount.")
 
 
 def whole():
@@ -42,7 +46,7 @@ def whole():
 def test_it_imports_nothing_of_the_checkers():
     allowed = {"pyarrow", "numpy"} | set(sys.stdlib_module_names)
     found = set()
-    for file in FILES:
+    for file in (*PROOF, *RECOUNT):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
@@ -50,20 +54,27 @@ def test_it_imports_nothing_of_the_checkers():
                 assert not node.level
                 found.add(str(node.module))
     foreign = {name for name in found if name.split(".")[0] not in allowed}
-    assert {name for name in foreign if not name.startswith("analysis.proof.")} == set()
+    assert {name for name in foreign if not name.startswith(OURS)} == set()
     code = "import sys, analysis.proof.verify; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ours = [m for m in done.stdout.split() if m.split(".")[0] in ("analysis", "chaos", "numba")]
-    assert [m for m in ours if not f"{m}.".startswith(("analysis.proof.",))] == ["analysis"]
+    assert [m for m in ours if not f"{m}.".startswith(OURS)] == ["analysis"]
+
+
+def test_the_definitions_of_the_counted_know_only_the_history():
+    imported = "".join(file.read_text() for file in RECOUNT)
+    assert set(re.findall(r"^ *(?:from|import) (analysis\S*)", imported, re.M)) == {
+        "analysis.proof.rows"
+    }
 
 
 def test_it_can_be_read_in_one_sitting():
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < LINES_MAX
+    assert sum(len(file.read_text().splitlines()) for file in PROOF) < LINES_MAX
 
 
 def test_no_function_calls_itself():
     calls = {}
-    for file in FILES:
+    for file in (*PROOF, *RECOUNT):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.FunctionDef):
                 inner = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from analysis.checkers.base import CheckResult, Verdict
-from analysis.proof.counted import OBSERVED
 from analysis.proof.rows import Refused
 from analysis.proof.verify import PROMISES, verify
+from analysis.recount.counted import OBSERVED
 from tests.truth.properties import Property, Setting
 from tests.truth.rows import Row, table
 
