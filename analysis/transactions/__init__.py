@@ -1,0 +1,4 @@
+"""Transactions: what they read, what depends on what, and which models of isolation that allows.
+
+docs/transactions.md defines all that is decided here.
+"""
