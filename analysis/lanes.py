@@ -6,7 +6,6 @@ Drawn in a terminal by `chaos.cli.lanes`, as a page by `analysis.lanes_html`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -17,12 +16,12 @@ import numpy as np
 from analysis.anomalies import BY_NAME
 from analysis.history import FAIL, INFO, UNREAD, History, Ints
 from analysis.lanes_states import NOTHING_KNOWN, States, follow
+from analysis.lanes_words import words
 from chaos.errors import RecordError, UsageError
 
 WINDOW = 400  # operations around a witness, at most
 UNITS = (("s", 9), ("ms", 6), ("µs", 3), ("ns", 0))
 _CHANGES = ("write", "add", "append", "enqueue", "push", "remove", "release")  # nothing is learnt
-_VALUE_LENGTH = 40  # characters of a value in a bar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +50,15 @@ class Bar:
         return self.impossible or self.first
 
 
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """That one operation of a cycle comes before another, and by what kind of dependency."""
+
+    before: int  # rows
+    after: int
+    why: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """An anomaly as lanes. `moments[rank]` is a time; `skipped[rank]`: how many operations that
@@ -68,6 +76,7 @@ class Picture:
     faults: tuple[str, ...]
     lanes: tuple[str, ...]
     bars: tuple[Bar, ...]  # by start
+    edges: tuple[Edge, ...] = ()  # of a cycle, in its order
     moments: tuple[int, ...]
     skipped: Mapping[int, int]
     why_impossible: str  # in which states the first would have to happen, and cannot; or ""
@@ -169,49 +178,12 @@ def picture(
         faults=anomaly["faults"],
         lanes=lanes,
         bars=tuple(marked),
+        edges=_edges(anomaly.get("edges", ()), witness),
         moments=tuple(moments.tolist()),
         skipped=_skipped(history, rows, moments) if window else {},
         why_impossible=known.why,
         about_states=known.about,
     )
-
-
-def words(history: History, row: int) -> str:
-    """The operation in a bar: "write 7", "read nothing", "cas 3→5", "enqueue 9"."""
-    f = history.f.at(row) or "?"
-    unknown = history.type[row] == INFO
-    content = carried(history, row)
-    if f == "cas":
-        expected = history.expected.at(row)
-        if history.value.at(row) is None and isinstance(content, list) and len(content) == 2:
-            expected, content = content
-        return f"cas {value_text(expected)}→{value_text(content)}"
-    if content is None:
-        if f in ("acquire", "release", "generate") or (f == "add" and unknown):
-            return f
-        return f"{f} ?" if unknown else f"{f} {value_text(None)}"
-    told = isinstance(content, list) and len(content) == 2 and isinstance(content[1], bool)
-    if told and f in ("add", "remove", "contains"):
-        return f"{f} {value_text(content[0])}: {'yes' if content[1] else 'no'}"
-    return f"{f} {value_text(content)}"
-
-
-def carried(history: History, row: int) -> Any:
-    """What the row carries; the text itself if it is no JSON."""
-    try:
-        return history.content(row)
-    except (ValueError, RecursionError):
-        return history.payload[int(row)].as_py()
-
-
-def value_text(value: Any) -> str:
-    """A value in a few characters; a long list by its first and its length."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, list) and len(value) > 4:
-        head = ", ".join(_short(json.dumps(v, ensure_ascii=False), 8) for v in value[:2])
-        return f"[{head}, … {len(value):,} in all]"
-    return _short(json.dumps(value, ensure_ascii=False), _VALUE_LENGTH)
 
 
 def around(history: History, witness: Ints, window: int, until_ns: int | None = None) -> Ints:
@@ -266,6 +238,20 @@ def _rows(value: Any, count: int) -> Ints:
             fix="judge it again: aftershock check",
         )
     return np.array(sorted(set(value)), np.int64)
+
+
+def _edges(value: Any, witness: Ints) -> tuple[Edge, ...]:
+    rows = set(witness.tolist())
+    try:
+        found = tuple(Edge(int(a), int(b), str(why)) for a, b, why in value)
+    except (TypeError, ValueError):
+        found = (Edge(-1, -1, ""),)
+    if any({edge.before, edge.after} - rows for edge in found):
+        raise RecordError(
+            f"a cycle goes through operations that its anomaly does not name: {value!r:.80}",
+            fix="judge it again: aftershock check",
+        )
+    return found
 
 
 def _impossible(history: History, witness: Ints, instances: Ints) -> int | None:
@@ -328,7 +314,3 @@ def _skipped(history: History, rows: Ints, moments: Ints) -> dict[int, int]:
         np.searchsorted(moments, history.start_ns[others]), return_counts=True
     )
     return dict(zip(between.tolist(), count.tolist(), strict=True))
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

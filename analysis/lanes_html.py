@@ -75,6 +75,12 @@ def _header(found: Picture, title: str, names: Sequence[str]) -> Iterable[str]:
     yield f'<p class="argument">{_safe(found.argument)}</p>'
     if found.why_impossible:
         yield f"<p>{_safe(found.why_impossible)}</p>"
+    if found.edges:
+        yield '<ol class="cycle">'
+        for edge in found.edges:
+            rows = (f'<a href="#op-{row}">row {row}</a>' for row in (edge.before, edge.after))
+            yield f"<li>{' → '.join(rows)} {_safe(edge.why)}</li>"
+        yield "</ol>"
     if found.rules_out:
         yield (
             f'<p class="meaning">It rules out {_safe(found.rules_out)}. Counted are '
@@ -239,7 +245,34 @@ class _Drawing:
         yield from self._axis()
         for at, (bar, place) in enumerate(zip(self._found.bars, self._places, strict=True)):
             yield self._bar(bar, place, self._points.get(at))
+        yield from self._arrows()
         yield "</svg></div></figure>"
+
+    def _arrows(self) -> Iterable[str]:
+        """The edges of a cycle, from the end of one bar to the beginning of the next, each with
+        its number in the list above the picture.
+        """
+        places = dict(zip((bar.row for bar in self._found.bars), self._places, strict=True))
+        for number, edge in enumerate(self._found.edges, 1):
+            a, b = places[edge.before], places[edge.after]
+            x, y = (a.left + a.right) / 2, TOP + a.line * ROW + ROW / 2
+            to_x, to_y = (b.left + b.right) / 2, TOP + b.line * ROW + ROW / 2
+            away = BAR / 2 if to_y >= y else -BAR / 2  # leave and enter on the sides that face
+            y, to_y = y + away, to_y - away
+            bend = 26 if y == to_y or a.line == b.line else 0
+            if a.line == b.line:  # over the lane, and back below it
+                side = -1 if to_x > x else 1
+                y = to_y = TOP + a.line * ROW + ROW / 2 + side * BAR / 2
+                bend *= side
+            middle = (y + to_y) / 2 + bend
+            d = f"M{x:g} {y:g}C{x:g} {middle:g} {to_x:g} {middle:g} {to_x:g} {to_y:g}"
+            tip = 6 if middle <= to_y else -6
+            head = f"M{to_x - 4:g} {to_y - tip:g}L{to_x:g} {to_y:g}L{to_x + 4:g} {to_y - tip:g}"
+            yield (
+                f'<g class="edge"><title>{_safe(edge.why, LONGEST)}</title><path d="{d}"/>'
+                f'<path d="{head}"/><text x="{(x + to_x) / 2 + 4:g}" y="{middle:g}">{number}</text>'
+                "</g>"
+            )
 
     def _axis(self) -> Iterable[str]:
         free = 0.0

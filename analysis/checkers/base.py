@@ -44,6 +44,7 @@ class Anomaly:
     `count` is what `analysis.anomalies` says it counts; `instances` are the operations counted
     (indices, in order of completion); `operations` are the few that prove the first of them.
     `first_ns` is when the client of the first instance had its answer. `faults` are fault ids.
+    `edges`: of a cycle, (operation, operation that comes after it, why), in words.
     """
 
     name: str
@@ -54,9 +55,11 @@ class Anomaly:
     claim: Claim | None = field(default=None, compare=False, repr=False)
     instances: Ints = field(default_factory=_none, compare=False, repr=False)
     faults: tuple[str, ...] = ()
+    edges: tuple[tuple[int, int, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The anomaly as results.json holds it (docs/interfaces.md)."""
+        edges = {"edges": [list(edge) for edge in self.edges]} if self.edges else {}
         return {
             "name": self.name,
             "count": self.count,
@@ -65,6 +68,7 @@ class Anomaly:
             "instances": [int(row) for row in self._spread()],
             "argument": self.argument,
             "faults": list(self.faults),
+            **edges,
         }
 
     def _spread(self) -> Ints:

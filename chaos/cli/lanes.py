@@ -90,7 +90,7 @@ def lines(
     number = f"anomaly {found.number} of {len(names)}"
     title = f"{found.property_name} · {found.name} × {found.count:,} · {number}"
     parts = [Text(draw.safe(title), "bold"), Text(), *draw.lanes(), *draw.axis(), *draw.legend()]
-    parts += [Text(), *draw.filled(found.argument)]
+    parts += [Text(), *draw.cycle(), *draw.filled(found.argument)]
     if found.why_impossible:
         parts += draw.filled(f"{found.about_states} {found.why_impossible}")
     if found.rules_out:
@@ -254,6 +254,18 @@ class _Drawing:
             lines[-1] += Text("   " if used else "") + Text(sign, style) + Text(meaning)
             used = len(lines[-1])
         return lines
+
+    def cycle(self) -> list[Text]:
+        """What comes before what in a cycle, an edge a line."""
+        edges = self._found.edges
+        if not edges:
+            return []
+        width = max(len(f"row {row}") for edge in edges for row in (edge.before, edge.after))
+        lines = [
+            f"{f'row {edge.before}'.rjust(width)} → {f'row {edge.after}'.rjust(width)}  {edge.why}"
+            for edge in edges
+        ]
+        return [*(Text(self.safe(line)) for line in lines), Text()]
 
     def rows(self) -> list[Text]:
         """The operations with their numbers and times, in the order in which they began."""
