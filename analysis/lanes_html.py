@@ -18,6 +18,7 @@ from analysis.lanes import Bar, Picture, scale
 
 GAP, TAIL = 14, 60  # pixels between two times; after the last one, for what has no end
 ROW, BAR, TOP = 28, 20, 26  # heights: of a lane's line, of a bar, of the axis
+ARROWS = 26  # more height of a line where arrows go from lane to lane
 CHARACTER = 7.3  # its width, with some room to spare
 WORDS = 9  # characters of any bar for which there is room
 TIME_EVERY = 96  # pixels that a time needs
@@ -92,9 +93,14 @@ def _header(found: Picture, title: str, names: Sequence[str]) -> Iterable[str]:
     if found.impossible is not None:
         yield (
             f'<div class="tools"><a id="jump" href="#op-{found.impossible.row}">Jump to the '
-            "first impossible operation</a><span><kbd>j</kbd> jumps there, <kbd>←</kbd> "
+            f"{_marked(found)}</a><span><kbd>j</kbd> jumps there, <kbd>←</kbd> "
             "<kbd>→</kbd> go from operation to operation</span></div>"
         )
+
+
+def _marked(found: Picture) -> str:
+    """What the mark stands for: of a cycle no operation is impossible by itself."""
+    return "answer that closed the cycle" if found.edges else "first impossible operation"
 
 
 def _legend(found: Picture) -> Iterable[str]:
@@ -159,6 +165,7 @@ class _Drawing:
     def __init__(self, found: Picture) -> None:
         self._found = found
         self._several = len({bar.key for bar in found.bars}) > 1
+        self._row = ROW + (ARROWS if found.edges else 0)
         self._x = self._columns()
         self._lines: list[int] = []  # per lane: the first of its lines
         self._places = self._placed()
@@ -200,7 +207,7 @@ class _Drawing:
                 place[bar.row] = _Place(left, right, lines + line)
             self._lines.append(lines)
             lines += max(1, len(ends))
-        self._height = TOP + lines * ROW
+        self._height = TOP + lines * self._row
         return [place[bar.row] for bar in self._found.bars]
 
     def _moments(self) -> dict[int, float]:
@@ -233,15 +240,15 @@ class _Drawing:
         yield '<figure class="lanes">'
         yield f'<svg width="{margin:g}" height="{self._height}" role="presentation">'
         for name, line in zip(self._found.lanes, self._lines, strict=True):
-            yield f'<text x="10" y="{TOP + line * ROW + 18}">{_safe(name)}</text>'
+            yield f'<text x="10" y="{TOP + line * self._row + self._row / 2 + 4:g}">{_safe(name)}</text>'
         yield '</svg><div class="scroll">'
         yield f'<svg width="{width:g}" height="{self._height}" role="group" aria-label="lanes">'
         for number, line in enumerate(self._lines):
-            following = [*self._lines[1:], (self._height - TOP) // ROW][number]
+            following = [*self._lines[1:], (self._height - TOP) // self._row][number]
             if number % 2:
-                height = (following - line) * ROW
+                height = (following - line) * self._row
                 size = f'width="{width:g}" height="{height}"'
-                yield f'<rect class="band" y="{TOP + line * ROW}" {size}/>'
+                yield f'<rect class="band" y="{TOP + line * self._row}" {size}/>'
         yield from self._axis()
         for at, (bar, place) in enumerate(zip(self._found.bars, self._places, strict=True)):
             yield self._bar(bar, place, self._points.get(at))
@@ -255,23 +262,23 @@ class _Drawing:
         places = dict(zip((bar.row for bar in self._found.bars), self._places, strict=True))
         for number, edge in enumerate(self._found.edges, 1):
             a, b = places[edge.before], places[edge.after]
-            x, y = (a.left + a.right) / 2, TOP + a.line * ROW + ROW / 2
-            to_x, to_y = (b.left + b.right) / 2, TOP + b.line * ROW + ROW / 2
-            away = BAR / 2 if to_y >= y else -BAR / 2  # leave and enter on the sides that face
-            y, to_y = y + away, to_y - away
-            bend = 26 if y == to_y or a.line == b.line else 0
-            if a.line == b.line:  # over the lane, and back below it
-                side = -1 if to_x > x else 1
-                y = to_y = TOP + a.line * ROW + ROW / 2 + side * BAR / 2
-                bend *= side
-            middle = (y + to_y) / 2 + bend
-            d = f"M{x:g} {y:g}C{x:g} {middle:g} {to_x:g} {middle:g} {to_x:g} {to_y:g}"
-            tip = 6 if middle <= to_y else -6
+            x = a.right - min(18, (a.right - a.left) / 3)
+            to_x = b.left + min(18, (b.right - b.left) / 3)
+            y, to_y = (TOP + place.line * self._row + self._row / 2 for place in (a, b))
+            side = BAR / 2 if to_y > y else -BAR / 2
+            if a.line == b.line:  # in an arc above the lane
+                y = to_y = y - BAR / 2
+                middle = y - ARROWS
+            else:  # between the sides that face each other
+                y, to_y = y + side, to_y - side
+                middle = (y + to_y) / 2
+            tip = 6 if middle < to_y else -6
+            line = f"M{x:g} {y:g}C{x:g} {middle:g} {to_x:g} {middle:g} {to_x:g} {to_y:g}"
             head = f"M{to_x - 4:g} {to_y - tip:g}L{to_x:g} {to_y:g}L{to_x + 4:g} {to_y - tip:g}"
+            text = f'<text x="{(x + to_x) / 2 + 4:g}" y="{middle + 4:g}">{number}</text>'
             yield (
-                f'<g class="edge"><title>{_safe(edge.why, LONGEST)}</title><path d="{d}"/>'
-                f'<path d="{head}"/><text x="{(x + to_x) / 2 + 4:g}" y="{middle:g}">{number}</text>'
-                "</g>"
+                f'<g class="edge"><title>{_safe(edge.why, LONGEST)}</title><path d="{line}"/>'
+                f'<path d="{head}"/>{text}</g>'
             )
 
     def _axis(self) -> Iterable[str]:
@@ -293,7 +300,7 @@ class _Drawing:
         return f"+{(ns - self._begin) / 10**self._power:.{self._decimals}f} {self._unit}"
 
     def _bar(self, bar: Bar, place: _Place, point: float | None) -> str:
-        y = TOP + place.line * ROW + (ROW - BAR) / 2
+        y = TOP + place.line * self._row + (self._row - BAR) / 2
         marks = [bar.outcome, *(["witness"] if bar.witness else [])]
         marks += ["impossible"] if bar.marked else []
         told = self._told(bar)
