@@ -54,6 +54,9 @@ class Words:
         """The code of `word`, a new one if it is new."""
         return self._codes.setdefault(word, len(self._codes))
 
+    def __contains__(self, word: Any) -> bool:
+        return word in self._codes
+
     def names(self) -> list[str]:
         """Texts by code."""
         return list(self._codes)

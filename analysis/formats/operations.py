@@ -20,6 +20,7 @@ from chaos.errors import HistoryError
 TIME_MAX = 2**61
 INT64_MAX = 2**63 - 1
 MICRO_OPS = frozenset({"append", "r", "w"})
+TXN = "txn"
 Content = tuple[int | None, int | None, str | None]  # value, expected, payload
 
 _FIELDS = ("process", "type", "f", "value", "time", "index", "error", "key")
@@ -72,16 +73,22 @@ def cas_content(value: Any) -> Content:
 
 
 def micro_ops(value: Any) -> list[Any] | None:
-    """A transaction's micro-operations as `["append", key, element]`; None when it is none."""
+    """A transaction's micro-operations as `["append", key, element]`; None when it is none.
+
+    ValueError, with the one that is wrong, where only some are, or one has not a key and a value.
+    """
     if not isinstance(value, list) or not value:
         return None
-    found = []
+    found: list[Any] = []
     for item in value:
-        if not isinstance(item, list) or len(item) < 2 or not isinstance(item[0], str):
-            return None
-        name = item[0].removeprefix(":")
+        name = item[0] if isinstance(item, list) and item else None
+        name = name.removeprefix(":") if isinstance(name, str) else None
         if name not in MICRO_OPS:
+            if found:
+                raise ValueError(canonical(item))
             return None
+        if len(item) != 3:
+            raise ValueError(canonical(item))
         found.append([name, *item[1:]])
     return found
 
@@ -95,6 +102,8 @@ class Operations:
         self.numbered = 0  # events with a process
         self.unnumbered = 0  # events without one
         self.microops: set[str] = set()
+        self.transactions: set[str] = set()  # what operations with micro-operations are called
+        self.others: set[str] = set()  # what operations with any other value are called
         self._path = path
         self.words = words
         self._rows: list[tuple[Any, ...]] = []
@@ -118,7 +127,7 @@ class Operations:
             raise bad(self._path, line, "a process of at most 64 bits", str(process))
         else:
             self.numbered += 1
-        name = self._name(f, value, line)
+        name = self._name(f, kind, value, line)
         if self.keyed is None and (":key" in form or "key" in form):
             self.keyed = False  # the key stands beside the value
         values, code = self._value(name, kind, value, line)
@@ -182,14 +191,19 @@ class Operations:
             )
         return kind
 
-    def _name(self, f: Any, value: Any, line: int) -> str:
+    def _name(self, f: Any, kind: int, value: Any, line: int) -> str:
         if isinstance(f, str) and f:
             return f.removeprefix(":")
         if f is not None:
             return canonical(f)
-        if micro_ops(value) is None:
-            raise bad(self._path, line, "what the operation does (:f)", "nothing")
-        return "txn"
+        silent = kind in (FAIL, INFO) or (kind == OK and value is None)
+        if (
+            (silent and TXN in self.words.f)
+            or value == []
+            or self._micro_ops(TXN, value, line) is not None
+        ):
+            return TXN
+        raise bad(self._path, line, "what the operation does (:f)", "nothing")
 
     def _value(self, f: str, kind: int, value: Any, line: int) -> tuple[Content, int | None]:
         """Columns of the value, and the key's code. What a fail or info holds is not looked at."""
@@ -197,7 +211,7 @@ class Operations:
             return _NOTHING, None
         key = None
         if self.keyed is None:
-            self.keyed = is_pair(f, value) and micro_ops(value) is None
+            self.keyed = is_pair(f, value)
         if self.keyed and not (kind == OK and value is None):
             if not is_pair(f, value):
                 raise NotKeyed
@@ -206,11 +220,15 @@ class Operations:
 
     def columns(self, f: str, value: Any, line: int) -> Content:
         """The columns of a value that has no key in it."""
-        if f == "txn":
-            found = micro_ops(value)
-            if found is not None:
-                self.microops |= {item[0] for item in found}
-                return None, None, canonical(found)
+        found = self._micro_ops(f, value, line) if isinstance(value, list) else None
+        if found is not None:
+            self.microops |= {item[0] for item in found}
+            self.transactions.add(f)
+            return None, None, canonical(found)
+        if value is not None:
+            self.others.add(f)
+        if f == "transfer" and isinstance(value, dict):  # of bank accounts
+            value = {name.removeprefix(":"): part for name, part in value.items()}
         if plain_name(f) != "cas":
             return content(value)
         try:
@@ -219,6 +237,16 @@ class Operations:
             raise bad(
                 self._path, line, "a cas with the value [old new]", canonical(value)
             ) from None
+
+    def _micro_ops(self, f: str, value: Any, line: int) -> list[Any] | None:
+        """A transaction's micro-operations. Only of a txn they are so for sure."""
+        try:
+            return micro_ops(value)
+        except ValueError as error:
+            if f != TXN:
+                return None
+            form = "micro-operations such as [:append k v], [:w k v] or [:r k v]"
+            raise bad(self._path, line, form, str(error)) from None
 
     def _number(self, number: Any, name: str, line: int) -> int | None:
         if isinstance(number, float):

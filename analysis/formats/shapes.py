@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.formats import edn
+from analysis.formats import edn, microops
 from analysis.formats.events import EVENTS, FAIL, INFO, KINDS, Vocabulary, true
 from analysis.formats.names import plain_name
-from analysis.formats.operations import NotKeyed, Operations
+from analysis.formats.operations import TXN, NotKeyed, Operations
 from analysis.history import Ints, Mask
+from chaos.errors import HistoryError
 
 SHAPES_MAX = 8
 _ATOM = r'[^\s,{}\[\]()";#\\^@`~][^\s,{}\[\]()";#\\]*'
@@ -40,7 +41,6 @@ _TAKEN = {  # what is captured of a key's value
     "key": f"({_ATOM}|{_STRING})",
     "error": f"({_ATOM}|{_STRING}|{_FLAT})",
 }
-_NEEDED = {"type", "process", "f"}
 _ENTRY = re.compile(rf":([\w.-]+)[\s,]+({_ATOM}|{_STRING}|{_FLAT})(?:[\s,]+|(?=\}}))")
 _TAG = r"[\s,]*(?:#[A-Za-z][\w.]*)?\{[\s,]*"  # the parser drops tags, too
 _OPENS = re.compile(_TAG)
@@ -76,7 +76,9 @@ def learn(line: str) -> Shape | None:
         parts.append(rf":{re.escape(key)}[\s,]+{own.replace('(', f'(?P<{key}>', 1)}"
                      if key in _TAKEN else rf":{re.escape(key)}[\s,]+{own}")  # fmt: skip
         at = entry.end()
-    if re.fullmatch(r"\}[\s,]*", line[at:]) is None or not set(keys) >= _NEEDED:
+    if re.fullmatch(r"\}[\s,]*", line[at:]) is None:
+        return None
+    if "type" not in keys or not {"f", "value"} & set(keys):
         return None
     pattern = f"^{_TAG}" + r"[\s,]+".join(parts) + r"[\s,]*\}[\s,]*$"
     return Shape(pattern, tuple(key for key in keys if key in _TAKEN))
@@ -133,7 +135,10 @@ class Shapes:
         done[left[hit[~wrong]]] = True
         if wrong.any():
             batch = batch.filter(pa.array(~wrong))
-        self.operations.numbered += len(batch)
+        if "process" in columns:
+            self.operations.numbered += len(batch)
+        else:
+            self.operations.unnumbered += len(batch)
         return batch, left[hit[~wrong]]
 
     def _events(self, columns: dict[str, pa.Array], numbers: Ints) -> tuple[pa.RecordBatch, Mask]:
@@ -141,18 +146,21 @@ class Shapes:
         count = len(numbers)
         nothing = pa.nulls(count, pa.string())
         kind, _ = _coded(columns["type"], lambda word: KINDS[word])
-        names, f = _coded(columns["f"], self._words.f.code)[0], columns["f"]
+        f = columns.get("f", pa.repeat(TXN, count))
+        names = _coded(f, self._words.f.code)[0]
         asked = ~np.isin(kind, (FAIL, INFO))
         contents = _Contents(self.operations, f, kind)
         raw = columns.get("value", nothing)
         value, expected, payload, key = contents.read(pc.if_else(pa.array(asked), raw, None))
+        if "f" not in columns:
+            contents.wrong |= asked & ~contents.transactions
         if "key" in columns:
             codes, contents.wrong[:] = _keys(columns["key"], self._words, contents.wrong)
             key = pc.coalesce(codes, key)
         error = self._errors(columns.get("error", nothing), kind, contents.wrong)
         arrays = {
             "kind": pa.array(kind, pa.int8()),
-            "process": columns["process"].cast(pa.int64()),
+            "process": columns.get("process", pa.repeat("0", count)).cast(pa.int64()),
             "f": pa.array(names, pa.int32()),
             "key": key,
             "value": value,
@@ -212,6 +220,7 @@ class _Contents:
 
     def __init__(self, operations: Operations, f: pa.Array, kind: Ints) -> None:
         self.wrong: Mask = np.zeros(len(kind), np.bool_)
+        self.transactions: Mask = np.zeros(len(kind), np.bool_)
         self._operations = operations
         self._words = operations.words
         self._f = f
@@ -223,8 +232,7 @@ class _Contents:
         if self._operations.keyed:
             raw, key = self._split(raw)
         is_cas = true(pc.is_in(self._f, value_set=self._named("cas")))
-        is_txn = true(pc.equal(self._f, "txn"))
-        plain = ~is_cas & ~is_txn
+        plain = ~is_cas & ~true(pc.equal(self._f, TXN))
         nothing = ~true(pc.not_equal(raw, "nil"))
         whole = plain & true(pc.match_substring_regex(raw, _INT))
         text = plain & true(pc.match_substring_regex(raw, f"^{_STRING}$"))
@@ -239,9 +247,29 @@ class _Contents:
             value = pc.if_else(pa.array(found), new, value)
             expected = pc.if_else(pa.array(found), old, expected)
             rest &= ~found
+        if (rest & ~is_cas).any():
+            payload = self._micro_ops(raw, rest, payload)
+            rest &= ~self.transactions
+        others = pc.unique(self._f.filter(pa.array(~nothing & ~rest & ~self.transactions)))
+        self._operations.others.update(others.to_pylist())
         if rest.any():
             value, expected, payload = self._parsed(raw, rest, value, expected, payload)
         return value, expected, payload, key
+
+    def _micro_ops(self, raw: pa.Array, rest: Mask, payload: pa.Array) -> pa.Array:
+        """`payload` with the transactions among `rest`."""
+        places = np.flatnonzero(rest)
+        texts = raw if len(places) == len(raw) else raw.take(pa.array(places))
+        texts, exact = microops.of_edn(texts)
+        if not exact.any():
+            return payload
+        self.transactions[places[exact]] = True
+        if not exact.all():
+            texts = texts.filter(pa.array(exact))
+        chosen = pa.array(self.transactions)
+        self._operations.microops |= microops.shown(texts)
+        self._operations.transactions.update(pc.unique(self._f.filter(chosen)).to_pylist())
+        return pc.replace_with_mask(payload, chosen, texts)
 
     def _named(self, name: str) -> pa.Array:
         known = [word for word in self._words.f.names() if plain_name(word) == name]
@@ -266,10 +294,13 @@ class _Contents:
         columns: list[list[Any]] = [[None] * len(raw) for _ in range(3)]
         for row in np.flatnonzero(rest):
             parsed = _one(raw[int(row)].as_py())
-            if parsed is _MANY or (self._is_cas_of_another_form(int(row), parsed)):
+            try:
+                if parsed is _MANY:
+                    raise HistoryError("")
+                found = self._operations.columns(self._f[int(row)].as_py(), parsed, 0)
+            except HistoryError:  # the parser knows the line to complain about
                 self.wrong[row] = True
                 continue
-            found = self._operations.columns(self._f[int(row)].as_py(), parsed, 0)
             for column, part in zip(columns, found, strict=True):
                 column[row] = part
         chosen = pa.array(rest)
@@ -280,11 +311,6 @@ class _Contents:
             pc.if_else(chosen, one, other) for one, other in zip(new, old, strict=True)
         )
         return value, expected, payload
-
-    def _is_cas_of_another_form(self, row: int, parsed: Any) -> bool:
-        """A cas whose value is not [old new]: the parser knows the line to complain about."""
-        swap = isinstance(parsed, list) and len(parsed) == 2
-        return plain_name(self._f[row].as_py()) == "cas" and not swap
 
 
 def _integers(texts: pa.Array) -> pa.Array:

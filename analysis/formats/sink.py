@@ -99,5 +99,6 @@ def attempted(attempt: Attempt, initial: Any, about: Object = NO_OBJECT) -> Impo
             initial,
             about=about,
             microops=operations.microops,
+            transactions=operations.transactions - operations.others,
             notes=notes,
         )

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from analysis.formats.base import Imported
 from analysis.formats.events import NAMES, OK, Vocabulary, numbers, true, valid
 from analysis.formats.names import COUNTED, Shown, decided_by, plain_name, renamed
+from analysis.formats.operations import TXN
 from analysis.history import UNREAD, Ints
 from chaos.record.schema import HISTORY
 
@@ -40,14 +41,16 @@ def imported(
     *,
     about: Object = NO_OBJECT,
     microops: Collection[str] = (),
+    transactions: Collection[str] = (),
     notes: Sequence[str] = (),
 ) -> Imported:
     """The history of paired operations (analysis.formats.events), in the order of completion.
 
-    An ok read without a value tells nothing where a register begins with a value (`initial`).
+    An ok read without a value tells nothing where a register begins with a value (`initial`). What
+    is called one of `transactions` is a txn, whatever its name.
     """
     raw = words.f.names()
-    ours = renamed(raw, about.family)
+    ours = {**renamed(raw, about.family), **dict.fromkeys(transactions, TXN)}
     names = list(dict.fromkeys(ours.values()))
     place = np.array([names.index(ours[word]) for word in raw], np.int64)
     properties = about.properties
