@@ -39,6 +39,12 @@ RESULTS_VERSION = 1
 PROPERTIES: Mapping[str, Sequence[str]] = {  # what a workload's history can decide
     "register": ("linearizable-register",),
     "set": ("set",),
+    "append": ("list-append",),
+    "wr": ("rw-register",),
+    "bank": ("bank",),
+    "session": ("session-guarantees",),
+    "long-fork": ("long-fork", "rw-register"),
+    "write-skew": ("rw-register",),
 }
 _EXIT = {
     Verdict.VALID: EXIT_VALID,
@@ -145,9 +151,12 @@ def worst(verdicts: Any) -> Verdict:
 
 
 def default_properties(run: RunData) -> list[str]:
-    """The properties that this run's workload can decide; none for a workload we do not know."""
+    """What the run's experiment asks, else what its workload is for; none if we do not know it."""
     if rundir.is_imported(run.meta):
         return list(run.meta["imported"].get("properties", ()))
+    asked = run.meta["experiment"].get("properties")
+    if isinstance(asked, list) and asked:
+        return [str(name) for name in asked]
     workload = run.meta["experiment"].get("workload")
     name = workload.get("name") if isinstance(workload, dict) else None
     return list(PROPERTIES.get(str(name), ()))

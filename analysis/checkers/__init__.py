@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analysis.checkers import (
+    bank,
     cas_register,
     convergence,
     counter,
@@ -48,6 +49,7 @@ MODULES = (
     lock,
     convergence,
     staleness,
+    bank,
 )
 CHECKERS: Mapping[str, Checker] = {module.PROPERTY: module.check for module in MODULES}
 KINDS: tuple[Kind, ...] = tuple(kind for module in MODULES for kind in module.KINDS)

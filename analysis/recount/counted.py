@@ -10,6 +10,7 @@ from itertools import accumulate, product
 from typing import Any
 
 from analysis.proof.rows import NEVER, Op, Refused, plain
+from analysis.recount import bank
 
 PUTS = ("add", "enqueue", "write", "cas")
 LISTS = ("set", "set-full", "total-queue")  # properties of which a read shows a list
@@ -350,6 +351,7 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
     "convergence": {"diverged": _differ},
     "staleness": {"thin-air-read": partial(_unfounded, by=("nobody",)), "aborted-read": _aborted,
                   "future-read": partial(_unfounded, by=("later",)), "stale-read": _replaced},
+    "bank": bank.OBSERVED,
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]]] = {
     "set": (_set_figures, lambda confirmed, **bad: confirmed > 0 == _all(bad)),
@@ -360,4 +362,5 @@ FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]
     "lock": (_lock_figures, lambda rivals, **bad: rivals > 0 == _all(bad)),
     "convergence": (_convergence_figures, lambda compared, differing: compared > 0 == differing),
     "staleness": (_staleness_figures, lambda reads, **bad: reads > 0 == _all(bad)),
+    "bank": (bank.figures, bank.right),
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from tests.truth import definitions, oracle
+from tests.truth import banks, definitions, oracle
 from tests.truth.counted import Bag, GrowSet, Guarded, Ids, LastRegister, Tally
 from tests.truth.objects import (
     Counter,
@@ -219,6 +219,12 @@ COUNTED = (
         initials=(None, None, 0, "1"),
         finals=(0, 0),
         operations=(4, 10),
+    ),
+    counted(
+        "bank",
+        (banks.Bank(), banks.Bank(), banks.Overdrawn(), banks.Leaking()),
+        lambda rows, where: banks.truth(rows, where.initial),
+        initials=banks.INITIALS,
     ),
 )
 INITIAL_LISTS = (None, None, None, [1, 2])
