@@ -94,6 +94,12 @@ WORKLOADS: Registry[Workload] = Registry(
     builtin={
         "register": "chaos.workloads.register:WORKLOAD",
         "set": "chaos.workloads.set:WORKLOAD",
+        "append": "chaos.workloads.append:WORKLOAD",
+        "wr": "chaos.workloads.wr:WORKLOAD",
+        "bank": "chaos.workloads.bank:WORKLOAD",
+        "session": "chaos.workloads.session:WORKLOAD",
+        "long-fork": "chaos.workloads.long_fork:WORKLOAD",
+        "write-skew": "chaos.workloads.write_skew:WORKLOAD",
     },
 )
 FAULTS: Registry[Any] = Registry(

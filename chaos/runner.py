@@ -283,6 +283,7 @@ def _load(order: Order, system: System, cluster: RunningCluster, writer: RunWrit
             keys=workload.keys,
             distribution=workload.distribution,
             seed=order.seed,
+            options=workload.options,
         ),
     )
 

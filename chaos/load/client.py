@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,14 @@ class ClientThread(threading.Thread):
     """
 
     def __init__(
-        self, *, system: System, workload: str, spec: ClientSpec, process: int, total: int
+        self,
+        *,
+        system: System,
+        workload: str,
+        spec: ClientSpec,
+        process: int,
+        total: int,
+        setup: Sequence[Invocation] = (),
     ) -> None:
         super().__init__(name=f"client-{process}", daemon=True)
         self._orders: SimpleQueue[Order] = SimpleQueue()
@@ -70,11 +77,18 @@ class ClientThread(threading.Thread):
         self._make: Callable[[], Client] = lambda: system.client(spec, workload)
         self._client: Client | None = None
         self._backoff_s = BACKOFF_S_MIN
+        self._setup = setup
+        self._prepared = not setup
 
     @property
     def connected(self) -> bool:
         """Whether there is an open connection just now."""
         return self._client is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has connected, and done what comes before everything."""
+        return self._prepared and self._client is not None
 
     def order(self, kind: str, what: Any = None) -> Order:
         """End the order before this one and carry out this one: "load" (the arguments of `_load`),
@@ -90,8 +104,9 @@ class ClientThread(threading.Thread):
         return self._last
 
     def run(self) -> None:
-        """Open, then follow orders."""
+        """Open, do what comes before everything, then follow orders."""
         self._open()
+        self._set_up()
         while True:
             order = self._orders.get()
             self._stopping = order.stopping
@@ -153,7 +168,8 @@ class ClientThread(threading.Thread):
         self.rows.append(
             (
                 self.process, result.node or node, self.zone, operation.f, operation.key, value,
-                operation.expected, result.payload, "ok", None, start - t0, end - t0,
+                operation.expected, result.payload or operation.payload, "ok", None, start - t0,
+                end - t0,
             )
         )  # fmt: skip
         self.current = None
@@ -167,7 +183,7 @@ class ClientThread(threading.Thread):
         self.rows.append(
             (
                 self.process, node, self.zone, operation.f, operation.key, operation.value,
-                operation.expected, None, "fail" if definite else "info", why,
+                operation.expected, operation.payload, "fail" if definite else "info", why,
                 start - self.t0_ns, end - self.t0_ns,
             )
         )  # fmt: skip
@@ -183,6 +199,21 @@ class ClientThread(threading.Thread):
         while not self._stopping.is_set() and not self._connect():
             self._pause()
 
+    def _set_up(self) -> None:
+        """Invoke `setup`, each until it succeeds; of this nothing is recorded."""
+        for operation in self._setup:
+            while not self._stopping.is_set():
+                self._open()
+                try:
+                    if self._client is not None:
+                        self._client.invoke(operation)
+                        break
+                except Exception as error:
+                    self.connect_error = f"{type(error).__name__}: {str(error)[:300]}"
+                    self._close()
+                    self._pause()
+        self._prepared = True
+
     def _reopen(self, operation: Invocation) -> Client | None:
         """Connect for `operation`, or record that it failed: it was asked for and never sent.
 
@@ -194,7 +225,8 @@ class ClientThread(threading.Thread):
         self.rows.append(
             (
                 self.process, "", self.zone, operation.f, operation.key, operation.value,
-                operation.expected, None, "fail", f"not-connected: {self.connect_error}",
+                operation.expected, operation.payload, "fail",
+                f"not-connected: {self.connect_error}",
                 start - self.t0_ns, time.monotonic_ns() - self.t0_ns,
             )
         )  # fmt: skip

@@ -141,5 +141,5 @@ def _open_row(zone: str, current: InFlight, t0_ns: int, now_ns: int) -> Row:
     start_ns = start - t0_ns
     return (
         process, node, zone, operation.f, operation.key, operation.value, operation.expected,
-        None, "open", None, start_ns, max(start_ns, now_ns),
+        operation.payload, "open", None, start_ns, max(start_ns, now_ns),
     )  # fmt: skip

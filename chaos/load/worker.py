@@ -31,6 +31,7 @@ from chaos.load.plan import LoadPlan, from_json
 from chaos.record.schema import HISTORY
 from chaos.record.segment import SegmentWriter
 from chaos.record.tables import plain
+from chaos.workloads.base import Generator
 
 FLUSH_S = 0.2
 LEAVE_S_MAX = 2.0  # how long operations in flight may still take when the controller is gone
@@ -50,10 +51,12 @@ class Worker:
                 spec=spec,
                 process=process,
                 total=plan.total,
+                setup=self._workload.setup(plan.shape) if process == 0 else (),
             )
             for process, spec in zip(plan.processes, plan.clients, strict=True)
         ]
         self._segment = SegmentWriter(Path(plan.segment), plain(HISTORY))
+        self._generators: dict[int, Generator] = {}
         self._recorder = Recorder(self._clients, self._segment)
         self._t0_ns = 0  # 0: not started
         self._ready = False
@@ -81,7 +84,7 @@ class Worker:
 
     def pulse(self) -> None:
         """Write down and report what has happened since the last pulse."""
-        if not self._ready and all(client.connected for client in self._clients):
+        if not self._ready and all(client.ready for client in self._clients):
             self._ready = True
             _say({"event": "ready"})
         waiting = self._waiting
@@ -105,13 +108,15 @@ class Worker:
             rng = random.Random(f"{self.plan.seed}-{number}")
             first_s, period_s = rate_plan(self.plan.rate, self.plan.total, rng)
             generator = self._workload.generator(self.plan.shape, number, self.plan.total, rng)
+            self._generators[number] = generator
             client.order("load", (generator, first_s, period_s))
 
     def _final(self) -> None:
-        orders = [
-            client.order("final", self._workload.final(self.plan.shape, number, self.plan.total))
-            for client, number in zip(self._clients, self.plan.processes, strict=True)
-        ]
+        orders = []
+        for client, number in zip(self._clients, self.plan.processes, strict=True):
+            last = self._generators.get(number)
+            reads = self._workload.final(self.plan.shape, number, self.plan.total, last)
+            orders.append(client.order("final", reads))
         self._waiting = ("final", orders)
 
     def _quit(self) -> None:

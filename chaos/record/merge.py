@@ -27,6 +27,7 @@ can follow. So the order is exact, and memory holds a few batches of each segmen
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,13 +175,28 @@ def _unanswered(rows: pa.RecordBatch, error: str, end_ns: int) -> pa.RecordBatch
     changes: dict[str, Any] = {
         "type": pa.array(["info"] * n, pa.string()),
         "error": pa.array([error] * n, pa.string()),
-        "payload": pa.nulls(n, pa.string()),
+        "payload": pa.array(
+            map(_asked, rows["f"].to_pylist(), rows["payload"].to_pylist()), pa.string()
+        ),
         "value": pc.if_else(pc.equal(rows["f"], "read"), nothing, rows["value"]),
         "end_ns": pc.max_element_wise(rows["start_ns"], pa.scalar(end_ns, pa.int64())),
     }
     return pa.RecordBatch.from_arrays(
         [changes.get(name, rows[name]) for name in ROWS.names], schema=ROWS
     )
+
+
+def _asked(f: str, payload: str | None) -> str | None:
+    """The payload of an operation as it was asked for: of a transaction without what was read."""
+    if f == "read" or payload is None:
+        return None
+    if f != "txn":
+        return payload
+    try:
+        micros = [[kind, key, None if kind == "r" else x] for kind, key, x in json.loads(payload)]
+    except (ValueError, TypeError):
+        return None
+    return json.dumps(micros, separators=(",", ":"))
 
 
 def _cut(rows: pa.RecordBatch, until_ns: int | None) -> pa.RecordBatch:

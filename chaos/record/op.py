@@ -17,12 +17,20 @@ class OpType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a client is asked to do: `f` on `key` with `value` (`expected`: cas only)."""
+    """What a client is asked to do: `f` on `key` with `value` (`expected`: cas only).
+
+    `payload` is JSON text of what is no single integer: a transaction's micro-operations, whose
+    reads are null, or the accounts and the amount of a transfer. It is recorded as it is unless the
+    operation succeeds with a payload of its own. `at` is the place of the node to go through, in
+    an order of the client's own with its home node first (session only; modulo their number).
+    """
 
     f: str
     key: str | None = None
     value: int | None = None
     expected: int | None = None
+    payload: str | None = None
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,8 @@ class Result:
     """What a client got back from an operation that happened.
 
     `value` is the value read (None: nothing there) or written; `payload` is JSON text for
-    results that are no single integer; `node` is the node that answered, "" if unknown.
+    results that are no single integer, such as a transaction with what its reads read; `node` is
+    the node that answered, "" if unknown.
     """
 
     value: int | None = None

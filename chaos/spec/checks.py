@@ -206,10 +206,9 @@ def check_experiment(experiment: Experiment, topology: Topology) -> Iterator[Com
     if not topology.clients:
         message = f"the topology `{topology.name}` has no clients to run a workload"
         yield Complaint(path=("topology",), message=message, fix="add `clients:` to it")
-    yield from _workload(experiment, system)
     kind = f"option of the {system.name} client"
     yield from _known("client", experiment.client, kind, system.client_options)
-    for problem in system.check_options(experiment.client):
+    for problem in system.check_options(experiment.client, experiment.workload.name):
         yield Complaint(path=("client",), message=problem)
     for index, entry in enumerate(experiment.schedule):
         path: Path = ("schedule", index)
@@ -222,29 +221,6 @@ def check_experiment(experiment: Experiment, topology: Topology) -> Iterator[Com
                 fix=f"write `duration: {end}` or more, or end it earlier",
             )
         yield from check_entry(entry, path, topology, system)
-
-
-def _workload(experiment: Experiment, system: System) -> Iterator[Complaint]:
-    name = experiment.workload.name
-    known = registry.WORKLOADS.names()
-    if name not in known:
-        yield unknown("workload", name, known, ("workload", "name"))
-        return
-    if name not in system.workloads:
-        yield Complaint(
-            path=("workload", "name"),
-            message=f"{system.name} does not speak the workload `{name}`",
-            fix=f"it speaks {', '.join(sorted(system.workloads))}",
-        )
-    try:
-        operations = list(registry.WORKLOADS.get(name).operations)
-    except SpecError as error:
-        yield Complaint(path=("workload", "name"), message=error.what, fix=error.fix)
-        return
-    for operation in experiment.workload.mix:
-        if operation not in operations:
-            path: Path = ("workload", "mix", operation)
-            yield unknown(f"operation of `{name}`", operation, operations, path, key=True)
 
 
 def check_entry(

@@ -39,6 +39,8 @@ class WorkloadSpec(Model):
     """How often each key is chosen."""
     timeout_ns: Annotated[DurationNs, Field(alias="timeout")] = SECOND_NS
     """How long a client waits for an answer before it counts as indeterminate."""
+    options: dict[Text, Whole] = Field(default_factory=dict)
+    """Options of the workload, such as the length of transactions; left out, its defaults."""
 
 
 class Expect(Model):
@@ -98,6 +100,8 @@ class Experiment(Model):
     """What the clients do."""
     client: dict[Text, Setting] = Field(default_factory=dict)
     """Options of the system's client."""
+    properties: Annotated[tuple[Text, ...], ITEMS] = ()
+    """What the history is judged by; left out, by what the workload is for."""
     duration_ns: Annotated[DurationNs, Field(alias="duration", gt=0)]
     """How long clients work while faults come and go."""
     settle_ns: Annotated[DurationNs, Field(alias="settle")] = 5 * SECOND_NS

@@ -25,6 +25,7 @@ from chaos.spec.random_checks import check_random
 from chaos.spec.random_schedule import RandomSchedule
 from chaos.spec.story import Story
 from chaos.spec.topology import Topology
+from chaos.spec.workload_checks import check_workload, filled
 from chaos.units import shown
 
 
@@ -188,10 +189,11 @@ def _experiment(
     for steps, value in into_topology:
         override(source.root, (steps[1:], value))
     topology, notes = _topology(source)
-    complaints = [*check_experiment(experiment, topology), *check_random(experiment, topology)]
+    checks = (check_workload, check_experiment, check_random)
+    complaints = [complaint for check in checks for complaint in check(experiment, topology)]
     _raise(_at_places(root, complaints))
     loaded = LoadedExperiment(
-        experiment=experiment, topology=topology, path=path, notes=notes, root=root
+        experiment=filled(experiment), topology=topology, path=path, notes=notes, root=root
     )
     drawn(loaded, experiment.seed)
     return loaded

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.errors import AftershockError, ClusterError
-from chaos.systems.base import Cluster, ErrorRule, Node, NotConnected
+from chaos.systems.base import ClientSpec, Cluster, ErrorRule, Node, NotConnected
 from chaos.units import parse_duration_ns
 
 INTEGER = r"[0-9]{1,12}"
@@ -26,6 +26,7 @@ class Setting:
     about: str  # one line for docs/systems.md
     values: str
     default: str | None = None  # None: the database's own
+    workloads: frozenset[str] = frozenset()  # of a client's option: those it is for; empty: all
 
     def problem(self, where: str, value: Any) -> str | None:
         """Why `value` cannot be meant at `where` (settings.fsync), or None."""
@@ -62,13 +63,39 @@ def milliseconds(value: str) -> int:
     return max(1, parse_duration_ns(value) // 1_000_000)
 
 
-def problems(
-    given: Mapping[str, Any], known: Mapping[str, Setting], where: str = "settings"
-) -> Iterable[str]:
-    """A sentence for each setting (or option of the client) whose value cannot be meant."""
+def problems(given: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterable[str]:
+    """A sentence for each setting whose value cannot be meant."""
     for name, value in given.items():
-        if name in known and (found := known[name].problem(f"{where}.{name}", value)):
+        if name in known and (found := known[name].problem(f"settings.{name}", value)):
             yield found
+
+
+def option_problems(
+    given: Mapping[str, Any], known: Mapping[str, Setting], workload: str
+) -> Iterable[str]:
+    """A sentence for each option of the client that cannot be meant, or not with this workload."""
+    for name, value in given.items():
+        if name not in known:
+            continue
+        if found := known[name].problem(f"client.{name}", value):
+            yield found
+        if known[name].workloads and workload not in known[name].workloads:
+            meant = ", ".join(sorted(known[name].workloads))
+            yield f"client.{name}: means nothing to the workload {workload}; it is for {meant}"
+
+
+def chosen_node(spec: ClientSpec, at: int) -> str:
+    """The node at place `at`, modulo their number: the home node, then the others by name."""
+    names = sorted(spec.endpoints, key=lambda name: (name != spec.home, name))
+    return names[at % len(names)]
+
+
+READS = Setting(
+    about="where reads go: primary (default), home (the client's own node) or any (each read "
+    "through a node drawn anew); writes go to the primary",
+    values="primary|home|any",
+    workloads=frozenset({"session"}),
+)
 
 
 def primary_of(nodes: Sequence[Node]) -> Node:

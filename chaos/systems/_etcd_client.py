@@ -19,6 +19,7 @@ from typing import Any
 
 from chaos.record.op import Invocation, Result
 from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import Address, ClientSpec, Definite, ErrorRule, NotConnected
 
 SET_PREFIX = "set/"
@@ -35,6 +36,7 @@ class EtcdError(Exception):
 
 ERRORS = (
     *NOT_CONNECTED,
+    NOT_COMMITTED,
     ErrorRule(
         code="leader-changed",
         kind=EtcdError,
@@ -235,7 +237,7 @@ class EtcdClient:
         assert self._gateway is not None
         try:
             return self._do[operation.f](self._gateway, operation)
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, NotCommitted):
             self.close()
             raise
 

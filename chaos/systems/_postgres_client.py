@@ -7,7 +7,7 @@ itself, and gives up at its own deadline; the connection is then of no more use.
 
 Off or unused, because each would act behind the history's back: libpq's multi-host failover and
 `target_session_attrs`, psycopg's pool with its reconnects, prepared statements, pipelines. Each
-statement is its own transaction.
+statement is its own transaction, except in `_postgres_transactions.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from chaos.record.op import Invocation, Result
 from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import Address, ClientSpec, Definite, ErrorRule, NotConnected
 
 USER = "aftershock"
@@ -43,6 +44,8 @@ READ_ALL = (
 TABLES = (
     "CREATE TABLE IF NOT EXISTS registers (key text PRIMARY KEY, value bigint NOT NULL)",
     "CREATE TABLE IF NOT EXISTS elements (value bigint PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS lists (key text PRIMARY KEY, elements bigint[] NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS accounts (id bigint PRIMARY KEY, balance bigint NOT NULL)",
 )
 
 
@@ -56,6 +59,7 @@ class NoAnswer(Exception):
 
 ERRORS = (
     *NOT_CONNECTED,
+    NOT_COMMITTED,
     ErrorRule(
         code="not-replicated",
         kind=NotReplicated,
@@ -271,6 +275,9 @@ class PostgresClient:
     def open(self) -> None:
         """Connect; NotConnected when no node that takes writes was reached."""
         self.close()
+        self._connect()
+
+    def _connect(self) -> None:
         home = self._spec.home
         said = []
         for node in sorted(self._spec.endpoints, key=lambda name: (name != home, name)):
@@ -290,12 +297,13 @@ class PostgresClient:
     def invoke(self, operation: Invocation) -> Result:
         """Do it once; a broken or demoted connection is dropped, and made anew by the next call."""
         if self._session is None:
-            self.open()
+            self._connect()
         assert self._session is not None
         try:
             return self._do[operation.f](self._session, operation)
         except Exception as error:
-            if self._session.broken or isinstance(error, NoAnswer | pg.ReadOnlySqlTransaction):
+            broken = NoAnswer | NotCommitted | pg.ReadOnlySqlTransaction
+            if self._session.broken or isinstance(error, broken):
                 self.close()
             raise
 

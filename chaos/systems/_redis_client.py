@@ -74,8 +74,8 @@ ERRORS = (
         kind=ResponseError,
         pattern=r"^NOREPLICAS",
         definite=True,
-        reason="min-replicas-to-write is checked before a write runs, and a script's only write "
-        "is its last call",
+        reason="min-replicas-to-write is checked before a write runs, and of a script before its "
+        "first write only",
     ),
     ErrorRule(
         code="cannot-persist",
@@ -170,6 +170,9 @@ class RedisClient:
     def open(self) -> None:
         """Ask the Sentinels, the home node's first, and connect to the master they name."""
         self.close()
+        self._connect()
+
+    def _connect(self) -> None:
         home = self._spec.home
         last = "no primary: no Sentinel answered"
         for node in sorted(self._spec.endpoints, key=lambda name: (name != home, name)):
@@ -209,7 +212,7 @@ class RedisClient:
     def invoke(self, operation: Invocation) -> Result:
         """Do it once; a broken or demoted connection is dropped, and made anew by the next call."""
         if self._connection is None:
-            self.open()
+            self._connect()
         assert self._connection is not None
         try:
             return self._do[operation.f](self._connection, operation)

@@ -168,7 +168,7 @@ class System(Protocol):
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology for this system, a sentence each; none if it can run."""
 
-    def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
+    def check_options(self, options: Mapping[str, Any], workload: str) -> Iterable[str]:
         """Problems with an experiment's `client:`, a sentence each; its names are known already."""
 
     def containers(

@@ -22,6 +22,7 @@ from chaos.systems._common import (
     Setting,
     milliseconds,
     operator_step,
+    option_problems,
     problems,
     resolve,
 )
@@ -29,11 +30,10 @@ from chaos.systems._etcd_client import (
     ERRORS,
     EtcdError,
     Gateway,
-    RegisterClient,
-    SetClient,
     post_once,
     unix_ns,
 )
+from chaos.systems._etcd_clients import CLIENTS
 from chaos.systems.base import (
     Address,
     Client,
@@ -284,7 +284,7 @@ class Etcd:
         "db": Handshake(say=knocks["db"], served=b"HTTP/1.1 200")
     }
     images: Sequence[str] = ("etcd",)
-    workloads = frozenset({"register", "set"})
+    workloads = frozenset(CLIENTS)
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
     client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}
     errors = ERRORS
@@ -299,9 +299,9 @@ class Etcd:
         metrics = b"GET /metrics HTTP/1.1\r\nHost: etcd\r\n\r\n"
         return (ask + body) * (request_bytes > 0) + metrics * -(-answer_bytes // METRICS_BYTES)
 
-    def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
+    def check_options(self, options: Mapping[str, Any], workload: str) -> Iterable[str]:
         """Problems with the client's options, a sentence each."""
-        return problems(options, OPTIONS, "client")
+        return option_problems(options, OPTIONS, workload)
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology, a sentence each."""
@@ -342,7 +342,7 @@ class Etcd:
 
     def client(self, spec: ClientSpec, workload: str) -> Client:
         """A client of `workload`."""
-        return RegisterClient(spec) if workload == "register" else SetClient(spec)
+        return CLIENTS[workload](spec)
 
     def versions(self) -> Mapping[str, str]:
         """The client is Python's own http.client."""

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from chaos.record.op import Invocation, Result
+from chaos.systems._fake_transactions import Table
+from chaos.systems._transactions import LISTS, TRANSACTIONS
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -25,18 +27,33 @@ from chaos.systems.base import (
     Node,
 )
 
-Lie = Literal["none", "lose-acked", "stale-reads", "timeouts", "failed-yet-done", "duplicates"]
+Lie = Literal[
+    "none",
+    "lose-acked",
+    "stale-reads",
+    "timeouts",
+    "failed-yet-done",
+    "duplicates",
+    "interleaved",
+    "snapshots",
+]
+WORKLOADS = frozenset({"register", "set", "session"}) | TRANSACTIONS
+Transactions = Mapping[str, Callable[[Invocation, str, str], Result]]  # f → (…, node, lie)
 DONE = Result()
 
 
 class Store:
-    """Registers and one set. Keeps the value before the current one, to be able to lie."""
+    """Registers, one set, and what transactions are about.
+
+    Keeps the value before the current one, to be able to lie.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.registers: dict[str | None, tuple[int | None, int | None]] = {}  # (now, before)
         self.elements: list[int] = []
         self.clients = 0
+        self.tables = {name: Table() for name in ("lists", "registers", "accounts")}
 
     def write(self, key: str | None, value: int | None) -> None:
         """Make `value` the key's current one."""
@@ -53,7 +70,7 @@ _stores: dict[str, Store] = {}
 class FakeClient:
     """See `chaos.systems.base.Client`."""
 
-    def __init__(self, spec: ClientSpec) -> None:
+    def __init__(self, spec: ClientSpec, workload: str) -> None:
         self.node = spec.home
         self._spec = spec
         self._store = _stores.setdefault(str(spec.settings.get("store", "")), Store())
@@ -69,8 +86,15 @@ class FakeClient:
             "cas": self._cas,
             "add": self._add,
         }
+        self._transactions = self._known_transactions(workload)
         if options.get("noop"):
             self.invoke = self._noop  # type: ignore[method-assign]
+
+    def _known_transactions(self, workload: str) -> Transactions:
+        if workload == "bank":
+            table = self._store.tables["accounts"]
+            return {"open": table.open, "transfer": table.transfer, "read": table.balances}
+        return {"txn": self._store.tables["lists" if workload in LISTS else "registers"].txn}
 
     def open(self) -> None:
         """Nothing to connect to."""
@@ -83,6 +107,8 @@ class FakeClient:
         if self._latency_s:
             time.sleep(self._latency_s * self._random.uniform(0.5, 1.5))
         lying = self._lie != "none" and self._random.random() < self._rate
+        if operation.f == "open":
+            lying = False
         if lying and self._lie == "timeouts":
             if self._random.random() < 0.5:
                 self._do(operation, lying=False)
@@ -93,6 +119,8 @@ class FakeClient:
         return result
 
     def _do(self, operation: Invocation, *, lying: bool) -> Result:
+        if transaction := self._transactions.get(operation.f):
+            return transaction(operation, self.node, self._lie if lying else "")
         with self._store.lock:
             return self._operations[operation.f](operation, lying)
 
@@ -136,7 +164,7 @@ class Fake:
     ports: Mapping[str, int] = {"db": 1}
     knocks: Mapping[str, bytes] = {"db": b""}
     images: Sequence[str] = ()
-    workloads = frozenset({"register", "set"})
+    workloads = WORKLOADS
     settings: Mapping[str, str] = {"store": "name of the store, if several are wanted"}
     client_options: Mapping[str, str] = {
         "lie": f"one of {', '.join(get_args(Lie))}",
@@ -154,7 +182,7 @@ class Fake:
         ),
     )
 
-    def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
+    def check_options(self, options: Mapping[str, Any], workload: str) -> Iterable[str]:
         """Problems with the client's options, a sentence each."""
         if options.get("lie", "none") not in get_args(Lie):
             yield f"client.lie: expected one of {', '.join(get_args(Lie))}, got {options['lie']!r}"
@@ -177,7 +205,7 @@ class Fake:
 
     def client(self, spec: ClientSpec, workload: str) -> Client:
         """A client of this process's store."""
-        return FakeClient(spec)
+        return FakeClient(spec, workload)
 
     def versions(self) -> Mapping[str, str]:
         """No driver."""

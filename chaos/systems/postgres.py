@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from chaos.errors import ClusterError
-from chaos.systems._common import operator_step, problems, role_problems
+from chaos.systems._common import operator_step, option_problems, problems, role_problems
 from chaos.systems._postgres_client import (
     DATABASE,
     ERRORS,
@@ -24,10 +24,9 @@ from chaos.systems._postgres_client import (
     TABLES,
     USER,
     NoAnswer,
-    RegisterClient,
     Session,
-    SetClient,
 )
+from chaos.systems._postgres_clients import CLIENTS, OPTIONS
 from chaos.systems._postgres_conf import PORT, REJOIN, SETTINGS, container
 from chaos.systems.base import (
     Address,
@@ -286,9 +285,9 @@ class Postgres:
     knocks: Mapping[str, bytes] = {"db": b"\x00\x00\x00\x08\x04\xd2\x16\x2f"}
     handshakes: Mapping[str, Handshake] = {"db": Handshake(say=STARTUP, served=b"R")}
     images: Sequence[str] = ("postgres",)
-    workloads = frozenset({"register", "set"})
+    workloads = frozenset(CLIENTS)
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
-    client_options: Mapping[str, str] = {}
+    client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}
     errors = ERRORS
     steps = STEPS
 
@@ -305,9 +304,9 @@ class Postgres:
             + query
         )
 
-    def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
-        """None: this client has no options."""
-        return ()
+    def check_options(self, options: Mapping[str, Any], workload: str) -> Iterable[str]:
+        """Problems with the client's options, a sentence each."""
+        return option_problems(options, OPTIONS, workload)
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology, a sentence each."""
@@ -344,7 +343,7 @@ class Postgres:
 
     def client(self, spec: ClientSpec, workload: str) -> Client:
         """A client of `workload`."""
-        return RegisterClient(spec) if workload == "register" else SetClient(spec)
+        return CLIENTS[workload](spec)
 
     def versions(self) -> Mapping[str, str]:
         """The driver's version and libpq's."""

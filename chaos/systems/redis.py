@@ -18,17 +18,16 @@ import redis
 from redis.exceptions import RedisError, ResponseError, TimeoutError
 
 from chaos.errors import ClusterError
-from chaos.systems._common import operator_step, problems, role_problems
+from chaos.systems._common import operator_step, option_problems, problems, role_problems
 from chaos.systems._redis_client import (
     ERRORS,
     MASTER_NAME,
-    RegisterClient,
-    SetClient,
     Wire,
     ask,
     ask_once,
     connect,
 )
+from chaos.systems._redis_clients import CLIENTS, OPTIONS
 from chaos.systems._redis_conf import HOME, PORTS, SETTINGS, redis_conf, sentinel_conf
 from chaos.systems.base import (
     Address,
@@ -264,9 +263,9 @@ class Redis:
     knocks: Mapping[str, bytes] = {"db": b"PING\r\n", "sentinel": b"PING\r\n"}
     handshakes: Mapping[str, Handshake] = {"db": Handshake(say=b"PING\r\n", served=b"+PONG")}
     images: Sequence[str] = ("redis",)
-    workloads = frozenset({"register", "set"})
+    workloads = frozenset(CLIENTS)
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
-    client_options: Mapping[str, str] = {}
+    client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}
     errors = ERRORS
     steps = STEPS
 
@@ -279,9 +278,9 @@ class Redis:
             if size
         )
 
-    def check_options(self, options: Mapping[str, Any]) -> Iterable[str]:
-        """None: this client has no options."""
-        return ()
+    def check_options(self, options: Mapping[str, Any], workload: str) -> Iterable[str]:
+        """Problems with the client's options, a sentence each."""
+        return option_problems(options, OPTIONS, workload)
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology, a sentence each."""
@@ -312,7 +311,7 @@ class Redis:
 
     def client(self, spec: ClientSpec, workload: str) -> Client:
         """A client of `workload`."""
-        return RegisterClient(spec) if workload == "register" else SetClient(spec)
+        return CLIENTS[workload](spec)
 
     def versions(self) -> Mapping[str, str]:
         """The driver's version."""

@@ -18,6 +18,17 @@ class LoadShape:
     keys: int = 1
     distribution: str = "uniform"  # uniform | zipf
     seed: int = 0
+    options: Mapping[str, int] = field(default_factory=dict)  # of the workload's `options`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A whole number that a workload can be told, from `least` to `most`."""
+
+    about: str  # one line of documentation
+    default: int
+    least: int = 1
+    most: int = 1_000_000
 
 
 class Generator(Protocol):
@@ -38,14 +49,30 @@ class Workload(Protocol):
 
     name: str
     about: str
-    operations: Mapping[str, str]  # f → one line of documentation
+    operations: Mapping[str, str]  # what `mix` weighs → one line; of transactions, what is in them
     default_mix: Mapping[str, float]
     properties: Sequence[str]  # what its history can prove or refute, strongest last
+    options: Mapping[str, Option]
+
+    def setup(self, shape: LoadShape) -> Sequence[Invocation]:
+        """What one client does before everything, unrecorded; it may be done more than once."""
 
     def generator(
         self, shape: LoadShape, client: int, clients: int, rng: random.Random
     ) -> Generator:
         """The operations of client `client` of `clients`; the same `rng`, the same operations."""
 
-    def final(self, shape: LoadShape, client: int, clients: int) -> Iterator[Invocation]:
-        """This client's final reads, after heal and settle."""
+    def final(
+        self, shape: LoadShape, client: int, clients: int, last: Generator | None = None
+    ) -> Iterator[Invocation]:
+        """This client's final reads, after heal and settle; `last` made its operations so far."""
+
+
+class Plain:
+    """A workload without options that needs nothing to be there."""
+
+    options: Mapping[str, Option] = {}
+
+    def setup(self, shape: LoadShape) -> Sequence[Invocation]:
+        """Nothing."""
+        return ()

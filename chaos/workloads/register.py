@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from chaos.record.op import Invocation, Result
-from chaos.workloads.base import LoadShape
+from chaos.workloads.base import Generator, LoadShape, Plain
 from chaos.workloads.mix import keys, operations, unique_values
 
 
@@ -42,7 +42,7 @@ class RegisterGenerator:
             self._seen[operation.key] = value
 
 
-class Register:
+class Register(Plain):
     """See `chaos.workloads.base.Workload`."""
 
     name = "register"
@@ -53,7 +53,7 @@ class Register:
         "cas": "replace the key's value if it is the one this client last saw",
     }
     default_mix: Mapping[str, float] = {"read": 5, "write": 4, "cas": 1}
-    properties: Sequence[str] = ("linearizable-register",)
+    properties: Sequence[str] = ("convergence", "staleness", "sequential", "linearizable-register")
 
     def generator(
         self, shape: LoadShape, client: int, clients: int, rng: random.Random
@@ -61,7 +61,9 @@ class Register:
         """The endless operations of client number `client` of `clients`."""
         return RegisterGenerator(shape, client, clients, rng)
 
-    def final(self, shape: LoadShape, client: int, clients: int) -> Iterator[Invocation]:
+    def final(
+        self, shape: LoadShape, client: int, clients: int, last: Generator | None = None
+    ) -> Iterator[Invocation]:
         """One read of each key, the keys being dealt out over the clients."""
         return (Invocation("read", f"k{i}") for i in range(client, shape.keys, clients))
 

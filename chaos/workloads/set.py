@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from chaos.record.op import Invocation, Result
-from chaos.workloads.base import LoadShape
+from chaos.workloads.base import Generator, LoadShape, Plain
 from chaos.workloads.mix import operations, unique_values
 
 
@@ -27,7 +27,7 @@ class SetGenerator:
         """Nothing to learn: an element is added once, whatever became of it."""
 
 
-class Set:
+class Set(Plain):
     """See `chaos.workloads.base.Workload`."""
 
     name = "set"
@@ -37,7 +37,7 @@ class Set:
         "read": "read all elements",
     }
     default_mix: Mapping[str, float] = {"add": 1}
-    properties: Sequence[str] = ("set",)
+    properties: Sequence[str] = ("set", "set-full", "convergence", "linearizable-set")
 
     def generator(
         self, shape: LoadShape, client: int, clients: int, rng: random.Random
@@ -45,7 +45,9 @@ class Set:
         """The endless operations of client number `client` of `clients`."""
         return SetGenerator(shape, client, clients, rng)
 
-    def final(self, shape: LoadShape, client: int, clients: int) -> Iterator[Invocation]:
+    def final(
+        self, shape: LoadShape, client: int, clients: int, last: Generator | None = None
+    ) -> Iterator[Invocation]:
         """One read by each client, through the node it happens to be at."""
         return iter([Invocation("read")])
 

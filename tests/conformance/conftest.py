@@ -7,6 +7,8 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -64,6 +66,84 @@ def check_set(system: System, spec: ClientSpec) -> None:
         for value in (3, 1, 2):
             client.invoke(Invocation("add", value=value))
         assert sorted(elements(client.invoke(Invocation("read")))) == [1, 2, 3]
+
+
+def txn(client: Client, *micros: tuple[Any, ...]) -> list[Any]:
+    """What the reads of a transaction read, in order; the rest must come back as asked."""
+    result = client.invoke(Invocation("txn", payload=json.dumps(micros)))
+    done = json.loads(result.payload or "null")
+    assert [m[:2] for m in done] == [list(m[:2]) for m in micros]
+    assert [m[2] for m in done if m[0] != "r"] == [m[2] for m in micros if m[0] != "r"]
+    return [m[2] for m in done if m[0] == "r"]
+
+
+def check_append(system: System, spec: ClientSpec) -> None:
+    """Lists grow at their end; a transaction sees its own appends, and a reader all or nothing."""
+    with opened(system, spec, "append") as client, opened(system, spec, "append") as other:
+        assert txn(client, ("r", 1, None))[0] in (None, [])
+        assert txn(client, ("append", 1, 7), ("r", 1, None), ("append", 2, 8)) == [[7]]
+        assert txn(other, ("append", 1, 9), ("append", 1, 10)) == []
+        assert txn(client, ("r", 2, None), ("r", 1, None)) == [[8], [7, 9, 10]]
+
+
+def check_registers(system: System, spec: ClientSpec, workload: str) -> None:
+    """Registers of transactions: what is written last stays, own writes are seen at once."""
+    base = 1000 * sorted(system.workloads).index(workload)
+    one, two = base, base + 1
+    with opened(system, spec, workload) as client, opened(system, spec, workload) as other:
+        assert txn(client, ("r", one, None), ("w", one, base + 5), ("r", one, None)) == [
+            None,
+            base + 5,
+        ]
+        assert txn(other, ("w", two, base + 6), ("w", two, base + 7), ("r", one, None)) == [
+            base + 5
+        ]
+        assert txn(client, ("r", two, None), ("r", one, None)) == [base + 7, base + 5]
+
+
+def check_bank(system: System, spec: ClientSpec) -> None:
+    """Opening twice is opening once; a transfer moves, or says that there is too little."""
+    with opened(system, spec, "bank") as client:
+        for _ in range(2):
+            client.invoke(Invocation("open", payload='{"0":10,"1":20,"2":30}'))
+        moved = Invocation("transfer", payload='{"from":2,"to":0,"amount":25}')
+        client.invoke(moved)
+        with pytest.raises(Definite, match="insufficient"):
+            client.invoke(moved)
+        for _ in range(2):
+            client.invoke(Invocation("open", payload='{"0":10,"1":20,"2":30}'))
+        found = json.loads(client.invoke(Invocation("read")).payload or "null")
+        assert found == {"0": 35, "1": 20, "2": 5}
+
+
+def check_session(system: System, spec: ClientSpec, **options: str) -> None:
+    """Whatever node a read goes through, in the end it shows the write; and says which it was."""
+    spec = replace(spec, options={**spec.options, **options})
+    nodes = len(spec.endpoints) or 1
+    asked = set()
+    with opened(system, spec, "session") as client:
+        client.invoke(Invocation("write", "s0", 9))
+        for at in range(nodes):
+            end = time.monotonic() + 5
+            read = Invocation("read", "s0", at=at)
+            while (result := client.invoke(read)).value != 9:
+                assert time.monotonic() < end, (at, result)
+            asked.add(result.node)
+    moves = system.name == "etcd" or options.get("reads") == "any"
+    assert len(asked) == (nodes if moves else 1)
+
+
+def check_transactions(system: System, spec: ClientSpec) -> None:
+    """Every transactional workload that the system speaks."""
+    assert {"append", "wr", "bank", "session", "long-fork", "write-skew"} <= system.workloads
+    check_append(system, spec)
+    for workload in ("wr", "long-fork", "write-skew"):
+        check_registers(system, spec, workload)
+    check_bank(system, spec)
+    for reads in ("primary", "home", "any"):
+        if "home" in system.client_options.get("reads", ""):
+            check_session(system, spec, reads=reads)
+    check_session(system, spec)
 
 
 def roles(system: System, cluster: Cluster) -> dict[str, str]:
@@ -148,6 +228,7 @@ def conformance() -> Callable[..., None]:
         for node in ["n1"] if cluster is None else [node.name for node in cluster.nodes][-1:]:
             check_register(system, spec_of(node))
             check_set(system, spec_of(node))
+            check_transactions(system, spec_of(node))
         assert all(isinstance(text, str) and text for text in system.versions().values())
         if cluster is not None:
             check_handshakes(system, cluster)

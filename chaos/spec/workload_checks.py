@@ -1,0 +1,85 @@
+"""What holds between an experiment's `workload:`, `properties:`, `client:` and its system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos import registry
+from chaos.errors import SpecError
+from chaos.spec.checks import Complaint, Path, load_system, unknown
+from chaos.spec.experiment import Experiment
+from chaos.spec.properties import PROPERTIES
+from chaos.spec.topology import Topology
+from chaos.systems.base import System
+from chaos.workloads.base import Workload
+
+
+def check_workload(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
+    """Everything about the workload and what is asked of its history."""
+    system = load_system(topology.system)
+    if isinstance(system, Complaint):
+        return  # said of the topology
+    name = experiment.workload.name
+    known = registry.WORKLOADS.names()
+    if name not in known:
+        yield unknown("workload", name, known, ("workload", "name"))
+        return
+    yield from _spoken(name, system)
+    try:
+        workload = registry.WORKLOADS.get(name)
+    except SpecError as error:
+        yield Complaint(path=("workload", "name"), message=error.what, fix=error.fix)
+        return
+    for operation in experiment.workload.mix:
+        if operation not in workload.operations:
+            path: Path = ("workload", "mix", operation)
+            what = f"operation of `{name}`"
+            yield unknown(what, operation, list(workload.operations), path, key=True)
+    yield from _options(experiment, workload)
+    yield from _properties(experiment, workload)
+
+
+def _spoken(name: str, system: System) -> Iterator[Complaint]:
+    if name not in system.workloads:
+        yield Complaint(
+            path=("workload", "name"),
+            message=f"{system.name} does not speak the workload `{name}`",
+            fix=f"it speaks {', '.join(sorted(system.workloads))}",
+        )
+
+
+def _options(experiment: Experiment, workload: Workload) -> Iterator[Complaint]:
+    for name, value in experiment.workload.options.items():
+        path: Path = ("workload", "options", name)
+        rule = workload.options.get(name)
+        if rule is None:
+            what = f"option of `{workload.name}`"
+            yield unknown(what, name, list(workload.options), path, key=True)
+        elif not rule.least <= value <= rule.most:
+            yield Complaint(
+                path=path,
+                message=f"expected {name} from {rule.least} to {rule.most}, got {value}",
+                fix=f"it is {rule.default} if left out",
+            )
+
+
+def _properties(experiment: Experiment, workload: Workload) -> Iterator[Complaint]:
+    for index, name in enumerate(experiment.properties):
+        path: Path = ("properties", index)
+        if name not in PROPERTIES:
+            yield unknown("property", name, PROPERTIES, path)
+        elif name not in workload.properties:
+            yield Complaint(
+                path=path,
+                message=f"a history of `{workload.name}` does not decide `{name}`",
+                fix=f"it decides {', '.join(workload.properties)}",
+            )
+
+
+def filled(experiment: Experiment) -> Experiment:
+    """The experiment with the workload's options all there, as given or by default."""
+    spec = experiment.workload
+    known = registry.WORKLOADS.get(spec.name).options
+    options = {name: rule.default for name, rule in known.items()} | spec.options
+    workload = spec.model_copy(update={"options": options})
+    return experiment.model_copy(update={"workload": workload})
