@@ -40,6 +40,7 @@ COLD_FROM = 1_000_000
 
 Bytes: TypeAlias = npt.NDArray[np.int8]
 Scratch: TypeAlias = npt.NDArray[np.int64]  # an array that the kernel may change
+Marks: TypeAlias = npt.NDArray[np.int32]  # the same, with smaller cells
 
 _TYPES = {  # annotation → (numba's name of the cell, may it be changed); None: a plain integer
     "Ints": ("int64", False),
@@ -47,6 +48,7 @@ _TYPES = {  # annotation → (numba's name of the cell, may it be changed); None
     "Bytes": ("int8", False),
     "Mask": ("boolean", False),
     "Scratch": ("int64", True),
+    "Marks": ("int32", True),
     "int": None,
 }
 P = ParamSpec("P")

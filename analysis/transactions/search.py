@@ -1,0 +1,164 @@
+"""Search for what saturation leaves open: of two blocks of a key, which comes first?
+
+Either answer is supposed, what follows from it is saturated, and whatever then explains the history
+is right. A contradiction names the suppositions that it rests on; the search goes back to the last
+of those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.history import Ints
+from analysis.transactions.acceptance import Builder, in_version_order, successions, wishes
+from analysis.transactions.explanation import Explanation
+from analysis.transactions.saturation import PARALLEL, SNAPSHOT, Mark, Saturation
+from analysis.transactions.steps import ASSUME, EITHER, Step, Steps
+
+GUESSES = 2  # after each supposition
+
+
+@dataclass(slots=True)
+class _Choice:
+    """One supposition, and once it is refuted its contradiction and the opposite."""
+
+    mark: Mark
+    nodes: tuple[int, int]
+    step: int
+    refuted: tuple[int, int] | None = None  # (step of the first, its contradiction)
+
+
+class Search:
+    """Decides what one saturation leaves open. After `run`, `steps` hold a contradiction."""
+
+    def __init__(self, saturation: Saturation) -> None:
+        self._s = saturation
+        self.steps = Steps()
+        self._choices: list[_Choice] = []
+
+    def run(self) -> Ints | int:
+        """Events in order as `accept` gives them, or the step of a contradiction. Exhausted may be
+        raised, when the meter runs out.
+        """
+        while True:
+            if self._s.close():
+                order, pair = self._accepted()
+                if order is not None:
+                    return order
+                assert pair is not None
+                self._suppose(pair)
+                continue
+            assumptions = [choice.step for choice in self._choices]
+            step = Explanation(self._s, self.steps, assumptions).contradiction()
+            if not self._back(step):
+                return self._last
+
+    def _accepted(self) -> tuple[Ints | None, tuple[int, int] | None]:
+        """An order, or two nodes of which it is not known which comes first."""
+        s = self._s
+        builder = Builder(s)
+        pair = None
+        for number, wish in enumerate(wishes(s.problem)):
+            if number == GUESSES:
+                break
+            order = builder.build(wish)
+            if order is None:
+                pair = pair or self._stuck(builder.came)
+            elif s.mode != PARALLEL:
+                return order, None
+            elif (found := in_version_order(s, order)) is not None:
+                return found, None
+            else:
+                pair = pair or self._disputed(order)
+        return None, pair
+
+    def _stuck(self, came: Ints) -> tuple[int, int]:
+        """Where a greedy order stopped: (the version that would come, the one that stands)."""
+        s, versions = self._s, self._s.versions
+        done = np.zeros(s.nodes, np.bool_)
+        done[came] = True
+        edges = s.edges()
+        free = ~done
+        free[edges.target[~done[edges.source]]] = False
+        place = np.full(s.nodes, -1)
+        place[came] = np.arange(len(came))
+        makers = s.commit(s.problem.writer)
+        current = s.versions.writes + np.arange(s.problem.keys)
+        made = np.flatnonzero(done[makers])
+        made = made[np.argsort(place[makers[made]], kind="stable")]
+        current[s.problem.write_key[made]] = made
+        waiting = np.flatnonzero(free[makers])
+        for entry in waiting.tolist():
+            other = int(current[s.problem.write_key[entry]])
+            if self._pending(other, entry, done) and versions.parent[entry] != other:
+                return self._nodes(entry, other)
+        takers = np.flatnonzero(free[s.snap(s.problem.writer)])
+        held = done[s.snap(s.problem.writer)] & ~done[makers]
+        for entry in takers.tolist():
+            same = np.flatnonzero(held & (s.problem.write_key == s.problem.write_key[entry]))
+            if len(same) and s.mode == SNAPSHOT:
+                return self._nodes(entry, int(same[0]))
+        raise AssertionError("a greedy order stops for a reason")
+
+    def _pending(self, version: int, entry: int, done: Ints) -> bool:
+        s = self._s
+        readers = s.problem.reader[s.versions.read == version]
+        readers = readers[readers != s.problem.writer[entry]]
+        return bool((~done[s.snap(readers)]).any())
+
+    def _nodes(self, entry: int, other: int) -> tuple[int, int]:
+        s, versions = self._s, self._s.versions
+        heads = versions.head[versions.block[np.array([entry, other])]]
+        first, second = s.commit(s.writer(heads)).tolist()
+        return first, second
+
+    def _disputed(self, order: Ints) -> tuple[int, int]:
+        """Two versions that cannot stand as in this order, though nothing yet forbids it."""
+        s = self._s
+        mark = s.mark()
+        s.force(successions(s, order))
+        stage = s.stage
+        assert not s.close(), "it was refused before"
+        explanation = Explanation(s, Steps())
+        pairs = [p for way in explanation.cycles() for p in explanation.supposed_in(way, stage)]
+        a, b, _ = s.forced[pairs[0]]
+        s.retract(mark)
+        first, second = s.commit(s.writer(s.versions.head[np.array([b, a])])).tolist()
+        return first, second
+
+    def _suppose(self, nodes: tuple[int, int]) -> None:
+        mark = self._s.mark()
+        step = self._assume(nodes)
+        self._choices.append(_Choice(mark=mark, nodes=nodes, step=step))
+
+    def _assume(self, nodes: tuple[int, int]) -> int:
+        s = self._s
+        s.assume(*nodes)
+        before, behind = (self._named(node) for node in nodes)
+        return self.steps.add(Step(before, behind, ASSUME))
+
+    def _named(self, node: int) -> int:
+        rows = self._s.problem.rows
+        return 2 * int(rows[node // 2]) + node % 2 if self._s.mode == SNAPSHOT else int(rows[node])
+
+    def _back(self, step: int) -> bool:
+        """Leave what this contradiction refutes, for its opposite; False: nothing is left."""
+        while self._choices:
+            choice = self._choices[-1]
+            self._s.retract(choice.mark)
+            if choice.step not in self.steps.rests_on(step):
+                self._choices.pop()
+            elif choice.refuted is None:
+                choice.refuted = (choice.step, step)
+                choice.step = self._assume((choice.nodes[1], choice.nodes[0]))
+                return True
+            else:
+                event = self.steps.steps[step].before
+                premises = (*choice.refuted, choice.step, step)
+                step = self.steps.add(Step(event, event, EITHER, premises))
+                self._choices.pop()
+        self._last = step
+        return False
+
