@@ -6,9 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.formats import elle_json, jepsen, limo, porcupine, timed
+from analysis.formats import (
+    awdit,
+    cobra,
+    dbcop_bincode,
+    dbcop_json,
+    dbcop_text,
+    elle_json,
+    jepsen,
+    limo,
+    polysi,
+    porcupine,
+    timed,
+)
 from analysis.formats.base import Format, Imported
-from analysis.formats.source import head_of
+from analysis.formats.source import head_of, open_source
 from analysis.proof.source import fingerprint
 from chaos.errors import HistoryError, UsageError
 from chaos.record import rundir
@@ -27,6 +39,12 @@ FORMATS: Mapping[str, Format] = {
         limo.FORMAT,
         timed.FASTLIN,
         timed.FPTLIN,
+        dbcop_json.FORMAT,
+        dbcop_text.FORMAT,
+        dbcop_bincode.FORMAT,
+        cobra.FORMAT,
+        polysi.FORMAT,
+        awdit.FORMAT,
     )
 }
 ABOUT: Mapping[str, str] = {
@@ -43,21 +61,36 @@ def open_history(path: Path, format_name: str | None = None, initial: Any = None
     if format_name not in (None, RUN, *FORMATS):
         known = ", ".join((RUN, *FORMATS))
         raise UsageError(f"expected a format of {known}; got {format_name!r}")
-    if format_name == RUN or (format_name is None and (path.is_dir() or not path.exists())):
+    if format_name is None:
+        chosen = of_folder(path) if path.is_dir() or not path.exists() else recognise(path)
+    else:
+        chosen = FORMATS.get(format_name)
+    if chosen is None:
         data = open_run(path)
         if initial is not None:
             data.meta["imported"] = {**data.meta["imported"], "initial": initial}
         return data
-    chosen = recognise(path) if format_name is None else FORMATS[format_name]
-    if format_name is not None:
+    if format_name is not None and chosen.kind == "text":
         head_of(path, HEAD_BYTES)  # refuses what no format can be
     return _as_run(path, chosen, chosen.read(path, initial))
 
 
+def of_folder(path: Path) -> Format | None:
+    """The format whose files are in a folder; None: a run directory, or nothing that we know."""
+    return next((known for known in _of("folder") if known.recognises(path, b"")), None)
+
+
+def _of(kind: str) -> list[Format]:
+    return [known for known in FORMATS.values() if known.kind == kind]
+
+
 def recognise(path: Path) -> Format:
     """The format of a history file, by its first 64 KiB; HistoryError unless it is just one."""
-    head = head_of(path, HEAD_BYTES)
-    found = [known for known in FORMATS.values() if known.recognises(path, head)]
+    with open_source(path) as file:
+        raw = file.read(HEAD_BYTES)
+    found = [known for known in _of("binary") if known.recognises(path, raw)]
+    head = raw if found else head_of(path, HEAD_BYTES)
+    found += [known for known in _of("text") if known.recognises(path, head)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -79,6 +112,7 @@ def _as_run(path: Path, chosen: Format, found: Imported) -> RunData:
         "file": path.name,
         "properties": list(found.properties),
         "initial": found.initial,
+        "models": found.models,
         "sha256": fingerprint(path),
         "notes": list(found.notes),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -22,6 +22,7 @@ class Imported:
     properties: tuple[str, ...]  # what the format, or the operations in it, can decide
     initial: Any = None  # a register's initial value: the user's, else the format's own
     notes: tuple[str, ...] = field(default=())  # what a reader of the verdict should know
+    models: Literal["adya", "axiomatic"] = "adya"  # of transactions: docs/transactions.md
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +34,4 @@ class Format:
     signs: str  # what a file of it must show to be recognised
     recognises: Callable[[Path, bytes], bool]  # by the path and its first 64 KiB
     read: Callable[[Path, Any], Imported]
+    kind: Literal["text", "binary", "folder"] = "text"  # of a folder's path there is no beginning

@@ -6,22 +6,21 @@ Keys and names are texts: `{"index": 0, "process": 1, "type": "ok", "f": "txn", 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from analysis.formats import edn, jsontext
 from analysis.formats.base import Format, Imported
 from analysis.formats.events import Vocabulary
 from analysis.formats.operations import Operations
 from analysis.formats.sink import Sink, attempted
-from analysis.formats.source import DEPTH_MAX, DIGITS_MAX, Pieces, bad
+from analysis.formats.source import Pieces, bad
 from chaos.errors import HistoryError
 
 _BEGINS = re.compile(rb"\s*+(?:\[\s*+)?\{\s*+\"")
 _TYPE = re.compile(rb'"type"\s*:\s*":?(?:invoke|ok|fail|info)"')
-_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 _BETWEEN = re.compile(r"[\s,]*+")
 
 
@@ -79,10 +78,16 @@ class _Elements:
                 at += 1
             elif text[at] == "{":
                 self._begun = True
-                end = self._end(text, line, at)
-                if end is None:
+                try:
+                    form, end = jsontext.parse(text, at)
+                except edn.Incomplete:
                     break
-                yield self._parsed(text, line, at, end), at
+                except edn.Malformed as error:
+                    expected, got, where = error.args
+                    raise bad(
+                        self._path, line + text.count("\n", 0, where), expected, got
+                    ) from None
+                yield form, at
                 at = end
             else:
                 raise self._bad(text, line, at, "an operation (a JSON object)")
@@ -90,42 +95,9 @@ class _Elements:
             what = "a whole operation" if self.used < len(text) else "the ] of the array"
             raise bad(self._path, line + text.count("\n"), what, "the end of the file")
 
-    def _end(self, text: str, line: int, at: int) -> int | None:
-        """Where the object that begins at `at` ends; None: not in this piece."""
-        depth = 0
-        for token in _TOKEN.finditer(text, at):
-            if token[0] in "[{":
-                depth += 1
-                if depth > DEPTH_MAX:
-                    raise self._bad(text, line, at, f"at most {DEPTH_MAX} values in each other")
-            elif token[0] in "]}":
-                depth -= 1
-                if not depth:
-                    return token.end()
-        return None
-
-    def _parsed(self, text: str, line: int, at: int, end: int) -> Any:
-        try:
-            return json.loads(text[at:end], parse_int=_integer, parse_constant=_constant)
-        except json.JSONDecodeError as error:
-            expected = f"JSON ({error.msg[:1].lower()}{error.msg[1:]})"
-            raise self._bad(text, line, at + error.pos, expected) from None
-        except ValueError as error:
-            raise self._bad(text, line, at, str(error)) from None
-
     def _bad(self, text: str, line: int, at: int, expected: str) -> HistoryError:
         line += text.count("\n", 0, at)
         return bad(self._path, line, expected, repr(text[at : at + 40]))
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > DIGITS_MAX:
-        raise ValueError(f"numbers of at most {DIGITS_MAX} digits")
-    return int(digits)
-
-
-def _constant(word: str) -> Any:
-    raise ValueError(f"JSON, which has no {word}")
 
 
 FORMAT = Format(

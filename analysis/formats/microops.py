@@ -32,7 +32,7 @@ def of_edn(texts: pa.Array) -> tuple[pa.Array, Mask]:
     if not len(texts):
         return texts, np.empty(0, np.bool_)
     joined = pc.binary_join_element_wise(texts, "", "\n")
-    block = _data(joined)
+    block = data_of(joined)
     if block.count(b"\n") != len(texts):
         return texts, np.zeros(len(texts), np.bool_)
     if b"," in block or b"  " in block or b"\t" in block:
@@ -69,7 +69,7 @@ def cut(block: bytes) -> pa.Array:
     return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
 
 
-def _data(texts: pa.Array) -> bytes:
+def data_of(texts: pa.Array) -> bytes:
     """The bytes of all texts, one after another."""
     _, offsets, data = texts.buffers()
     if data is None:

@@ -31,6 +31,11 @@ def bad(path: Path, line: int, expected: str, got: str, fix: str = "") -> Histor
     return HistoryError(f"{path}:{line}: expected {expected}, got {got}", fix=fix)
 
 
+def bad_byte(path: Path, byte: int, expected: str, got: str, fix: str = "") -> HistoryError:
+    """The same for what stands at `byte` (from 0) of a binary file."""
+    return HistoryError(f"{path}: byte {byte}: expected {expected}, got {got}", fix=fix)
+
+
 def open_source(path: Path) -> BinaryIO:
     """`path` opened for reading; HistoryError unless it is a regular file that holds something."""
     try:
@@ -134,6 +139,28 @@ class Pieces:
         except UnicodeDecodeError as error:
             line += error.object.count(b"\n", 0, error.start)
             raise not_utf8(self._path, line, error) from None
+
+
+def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number of its first line, text of whole lines) of a file, each line with its end.
+
+    The text is UTF-8 and has no zero bytes. At the end of the file a line without an end gets one.
+    """
+    with open_source(path) as source:
+        number, rest = 1, b""
+        while block := source.read(max(BLOCK_BYTES, len(rest))):
+            block = rest + (block.removeprefix(BOM) if number == 1 and not rest else block)
+            end = block.rfind(b"\n") + 1
+            whole, rest = block[:end], block[end:]
+            if len(rest) > FORM_BYTES_MAX:
+                raise too_long(path, number + whole.count(b"\n"))
+            if whole:
+                text_of(path, whole, number)
+                yield number, whole
+                number += whole.count(b"\n")
+        if rest:
+            text_of(path, rest, number)
+            yield number, rest + b"\n"
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -45,7 +45,7 @@ RUN_DEFAULTS: dict[str, Any] = {
     "images": {},  # name: digest
     "capabilities": {},
     "started_utc": "",  # ISO 8601, Z
-    "imported": {},  # {format, file, properties, initial, sha256, notes}; {}: a run of our own
+    "imported": {},  # {format, file, properties, initial, models, sha256, notes}; {}: our own
     "state": "running",  # running | done | interrupted | failed
     "reason": "",  # why it is not done
     "aborted": {},  # {t_ns, why}: when and why abort_when ended the faults; {}: it did not

@@ -7,9 +7,10 @@ import os
 
 import pytest
 
-from analysis.formats import FORMATS, open_history, recognise
+from analysis.formats import FORMATS, of_folder, open_history, recognise
 from chaos.errors import HistoryError, RecordError, UsageError
 from chaos.record.writer import write_run
+from tests.analysis.formats.binary import bincode, header, u64
 from tests.analysis.formats.reading import read, rows
 
 SAMPLES = {
@@ -33,16 +34,36 @@ SAMPLES = {
         "#set\r\ninsert 1 2 3\r\n",
     ],
     "fptlin": ["# queue\n0 1 2 ENQ 3", "# rmw\n0 1 2 READ_MODIFY_WRITE 3 4"],
+    "dbcop-json": [
+        '[[{"events":[{"Write":{"variable":0,"version":1}}],"committed":true}]]',
+        '[\n [],\n [{"committed": true, "events": [\n {"Read": {"version": null, "variable": 0',
+        '{"params": {"id": 0}, "info": "type", "data": [[{"events":[{"Read":{"variable":0',
+    ],
+    "dbcop-text": ["[x:=1 y:=2] [y==2]", "// about\n\n---\n [x==?]!\n", "[12==3]"],
+    "dbcop-bincode": [bincode([]), bincode([[([(1, 1, 1, 1)], 1)]]), header("", "", "") + u64(0)],
+    "cobra": [{"T1.log": b"S"}, {"T7.log": b"", "notes.txt": b"x"}],
+    "polysi-text": ["w(1,10,1,1)\nr(2,0,1,1)\n", "\nr( 1, 2, 3, 4 )"],
+    "awdit": ["w 1 10", "=====\nr 1 2\n-----\nw 2 -3\n", "w 1 1\r\n---\r\n", "\n\nr 1 2\nw 1"],
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [(name, text) for name, texts in SAMPLES.items() for text in texts]
+    ("name", "sample"), [(name, sample) for name, samples in SAMPLES.items() for sample in samples]
 )
-def test_each_format_is_recognised_by_nobody_else(tmp_path, name, text):
+def test_each_format_is_recognised_by_nobody_else(tmp_path, name, sample):
     path = tmp_path / "history"
-    path.write_text(text)
+    if isinstance(sample, dict):
+        path.mkdir()
+        for file, data in sample.items():
+            (path / file).write_bytes(data)
+        assert FORMATS[name].recognises(path, b"")
+        assert of_folder(path).name == name
+        return
+    data = sample if isinstance(sample, bytes) else sample.encode()
+    path.write_bytes(data)
     assert recognise(path).name == name
+    texts = [known for known in FORMATS.values() if known.kind == "text"]
+    assert isinstance(sample, str) or not any(known.recognises(path, data) for known in texts)
 
 
 def test_every_format_has_samples():
@@ -67,6 +88,10 @@ def test_what_may_be_two_formats(tmp_path):
 def test_a_format_may_be_named(tmp_path):
     with pytest.raises(UsageError, match="expected a format of run, jepsen-edn"):
         read(tmp_path, "x", "csv")
+    with pytest.raises(HistoryError, match="expected a folder of Cobra's logs"):
+        read(tmp_path, "x", "cobra")
+    with pytest.raises(HistoryError, match="txt: byte 2: expected five numbers"):
+        read(tmp_path, "xy", "dbcop-bincode")
     with pytest.raises(HistoryError, match="txt:1: expected `method value start end`"):
         read(tmp_path, "{:type :invoke}", "fastlin")
 
@@ -78,6 +103,8 @@ def test_a_run_directory_is_its_own_format(tmp_path):
     assert open_history(path, "run").history.num_rows == 1
     with pytest.raises(HistoryError, match="found a folder"):
         open_history(path, "jepsen-edn")
+    (path / "T1.log").write_bytes(b"S")
+    assert open_history(path).history.num_rows == 1
     with pytest.raises(RecordError, match="expected a run directory"):
         open_history(path / "run.json", "run")
     with pytest.raises(RecordError, match="found nothing"):
