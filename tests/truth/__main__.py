@@ -13,9 +13,12 @@ from tests.truth import shrink
 from tests.truth.properties import PROPERTIES
 from tests.truth.rows import PAYLOADS, told
 from tests.truth.runner import PROVED, Tally, Wrong, judge
+from tests.truth.transactions import judge as transactions
 
+NAMES = (*PROPERTIES, *transactions.NAMES)
 BATCH = 500  # histories that one process judges at once
 HISTORIES = 1_000_000
+OF_TRANSACTIONS = 500_000  # each judged by all properties of transactions
 COUNTS = (
     *("histories", "valid", "invalid", "unknown", "wrong"),
     *("certificates", "refused", "mutants", "accepted"),
@@ -24,29 +27,39 @@ HEAD = ("property", *COUNTS, "seconds")
 SHOWN = 2  # wrong verdicts that are shown of one property
 
 
-Batch = tuple[str, str, int, int]  # property, seed, histories, one of how many is proved
+Batch = tuple[tuple[str, ...], str, int, int]  # properties, seed, histories, one of how many proved
 
 
-def batches(names: Sequence[str], histories: int, seed: str, proved: int) -> Iterator[Batch]:
-    """Properties in turns."""
-    each = -(-histories // len(names))
-    for begin in range(0, each, BATCH):
-        for name in names:
-            yield name, f"{seed}:{name}:{begin}", min(BATCH, each - begin), proved
+def batches(names: Sequence[str], histories: int | None, seed: str, proved: int) -> Iterator[Batch]:
+    """Properties in turns; those of transactions together. `histories`: of all properties."""
+    alone = [(name,) for name in names if name in PROPERTIES]
+    together = tuple(name for name in names if name not in PROPERTIES)
+    each = {group: -(-(histories or HISTORIES) // len(names if histories else alone))
+            for group in alone}  # fmt: skip
+    if together:
+        each[together] = -(-histories // len(names)) if histories else OF_TRANSACTIONS
+    for begin in range(0, max(each.values()), BATCH):
+        for group, count in each.items():
+            if begin < count:
+                what = group[0] if group[0] in PROPERTIES else transactions.FAMILY
+                yield group, f"{seed}:{what}:{begin}", min(BATCH, count - begin), proved
 
 
-def work(batch: Batch) -> tuple[str, Tally]:
+def work(batch: Batch) -> dict[str, Tally]:
     """One batch, in whichever process."""
-    name, seed, count, proved = batch
-    return name, judge(PROPERTIES[name], seed, count, proved)
+    names, seed, count, proved = batch
+    if names[0] in PROPERTIES:
+        return {names[0]: judge(PROPERTIES[names[0]], seed, count, proved)}
+    return transactions.judge(seed, count, proved, names)
 
 
 def tallies(names: Sequence[str], todo: Iterable[Batch], jobs: int) -> dict[str, Tally]:
     """What came of each property."""
     found = {name: Tally() for name in names}
     with ProcessPoolExecutor(jobs) as pool:
-        for name, tally in pool.map(work, todo):
-            found[name].add(tally)
+        for part in pool.map(work, todo):
+            for name, tally in part.items():
+                found[name].add(tally)
     return found
 
 
@@ -74,10 +87,12 @@ def table(found: dict[str, Tally]) -> str:
 
 def as_text(wrong: Wrong) -> str:
     """A wrong verdict and the smallest history that shows it."""
-    small = wrong if wrong.expected in ("accepted", "refused") else shrink.smallest(wrong)
+    smallest = (shrink if wrong.property in PROPERTIES else transactions).smallest
+    small = wrong if wrong.expected in ("accepted", "refused") else smallest(wrong)
     return (
         f"{small.property}: expected {small.expected}, got {small.got} ({small.why})\n"
-        f"  initial {small.setting.initial!r}, final phase {small.setting.final_ns}\n"
+        f"  initial {small.setting.initial!r}, final phase {small.setting.final_ns}, "
+        f"{getattr(small.setting, 'models', 'one model')}\n"
         f"{told(small.history)}\n"
         f"  integers of processes {PAYLOADS} modulo 8 stand in payloads"
     )
@@ -96,9 +111,9 @@ def as_json(found: dict[str, Tally], seed: str) -> str:
 
 def main() -> int:
     """0 if every verdict is so, every right certificate accepted and every wrong one refused."""
-    there = list(PROPERTIES)
+    there = list(NAMES)
     parser = argparse.ArgumentParser(prog="python -m tests.truth", description=__doc__)
-    parser.add_argument("--histories", type=int, default=HISTORIES, metavar="N")
+    parser.add_argument("--histories", type=int, metavar="N")
     parser.add_argument("--seed", default=secrets.token_hex(4), metavar="S")
     parser.add_argument("--property", nargs="+", default=there, choices=there, metavar="NAME")
     parser.add_argument("--proved", type=int, default=PROVED, metavar="N")
