@@ -24,6 +24,7 @@ from analysis.transactions.saturation import (
     READS,
     SESSION,
     SNAPSHOT,
+    STALE,
     Saturation,
 )
 from analysis.transactions.steps import ASSUME, Step, Steps
@@ -54,6 +55,9 @@ class Explanation:
 
     def contradiction(self) -> int:
         """The step of a cycle that is told in few steps: an event before itself."""
+        early = self._before_initial()
+        if early is not None:
+            return early
         ways = self.cycles()
         if len(ways) == 1:
             return self._told(ways[0])
@@ -67,6 +71,19 @@ class Explanation:
                 best = (size, way)
         assert best is not None
         return self._told(best[1])
+
+    def _before_initial(self) -> int | None:
+        """The step of a version before itself, for it has to stand before the initial one."""
+        initial = self._s.versions.initial()
+        for pair in range(len(self._s.forced) - 1, -1, -1):
+            a, b, stage = self._s.forced[pair]
+            if stage < self._s.stage:
+                return None
+            if initial[b] and not initial[a]:
+                fact = self._raised_to(a, b, stage)[1]
+                first = self._initial(self._steps.steps[fact].before)
+                return self._steps.chain([fact, first])
+        return None
 
     def cycles(self) -> list[Way]:
         """A few of the shortest cycles, through different events."""
@@ -90,6 +107,11 @@ class Explanation:
         while todo:
             edge = todo.pop()
             pair = int(edges.note[edge])
+            if int(edges.kind[edge]) == STALE:
+                goal, since = np.array([s.problem.reader[pair]]), int(edges.stage[edge])
+                start = edges.source[edge : edge + 1]
+                todo += s.graph.way(start, goal, since, self._everywhere) or []
+                continue
             if int(edges.kind[edge]) != FORCED or pair in asked:
                 continue
             asked.add(pair)
@@ -233,10 +255,23 @@ class Explanation:
             return self._steps.add(
                 Step(self._event(source), self._event(target), "versions", (), extra)
             )
+        if kind == STALE:
+            return self._stale(last)
         if kind == ASSUMED:
             return int(self._assumed[note])
         assert kind == FORCED, kind
         return self._replaced(note, edge, source)
+
+    def _stale(self, edge: int) -> int:
+        """A version before the one that it replaced, for it comes before somebody who read that."""
+        s, read = self._s, int(self._edges.note[edge])
+        start, goal = int(self._edges.source[edge]), int(s.problem.reader[read])
+        stage = int(self._edges.stage[edge])
+        way = s.graph.way(np.array([start]), np.array([goal]), stage, self._everywhere)
+        assert way is not None, "it was stale"
+        fact, entry = self._told(way), int(s.versions.read[read])
+        premises = (self._reads(read), fact)
+        return self._rule(self._event(start), self._commit(entry), "overwritten", entry, *premises)
 
     def _replaced(self, pair: int, edge: int, source: int) -> int:
         """The last version of block A, or who read it, before the first of block B."""
@@ -271,19 +306,22 @@ class Explanation:
         if first >= self._writes:
             fact = self._initial(self._commit(head))
             return self._lowered(first, head, fact)
+        mine, fact = self._raised_to(a, b, stage)
+        return self._lowered(mine, head, fact)
+
+    def _raised_to(self, a: int, b: int, stage: int) -> tuple[int, int]:
+        """(some version of block A, that it comes before the first of block B)."""
         way = self._between(a, b, stage)
         fact = self._told(way)
         start, goal = int(self._edges.source[way[0]]), int(self._edges.target[way[-1]])
-        mine = self._entry(start, a)
-        theirs = self._entry(goal, b)
+        mine, theirs = self._entry(start, a), self._entry(goal, b)
         if theirs is None or (self._snapshot and goal % 2 == 0):
             read, theirs = self._read_of(goal, b)
             fact = self._rule(
                 self._commit(mine), self._commit(theirs), "overwritten", theirs,
                 self._reads(read), fact,
             )  # fmt: skip
-        fact = self._raised(mine, theirs, fact)
-        return self._lowered(mine, head, fact)
+        return mine, self._raised(mine, theirs, fact)
 
     def _raised(self, mine: int, theirs: int, fact: int) -> int:
         """W(mine) before W(theirs): so before the first version of that block."""

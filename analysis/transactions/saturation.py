@@ -32,7 +32,8 @@ from analysis.transactions.problem import (
 from analysis.transactions.versions import NONE, Versions, versions_of
 
 SERIAL, PARALLEL, SNAPSHOT = 0, 1, 2
-READS, OWN, SESSION, REALTIME, OVERWRITES, LAST, FORCED, KNOWN, ASSUMED = range(9)  # kinds of edges
+# Kinds of edges:
+READS, OWN, SESSION, REALTIME, OVERWRITES, LAST, FORCED, KNOWN, ASSUMED, STALE = range(10)
 # `note` of an edge is a place: for READS and OVERWRITES among the reads, for FORCED, KNOWN and ASSUMED
 # in the lists of these.
 CELLS = 1 << 26  # of what comes before, at a time
@@ -47,6 +48,8 @@ class Mark:
 
     counts: tuple[int, int, int, int]
     known: Marks
+    graph: Graph
+    order: Ints
 
 
 class Saturation:
@@ -145,8 +148,9 @@ class Saturation:
         if self.mode == SNAPSHOT:
             everyone = np.arange(self.count)
             self._add(2 * everyone, 2 * everyone + 1, OWN)
+        older = np.flatnonzero((versions.own < 0) & (versions.child[versions.read] >= 0))
+        self._older = older
         if self.mode != PARALLEL:
-            older = np.flatnonzero((versions.own < 0) & (versions.child[versions.read] >= 0))
             replaced = self.writer(versions.child[versions.read[older]])
             self._add(snap[older], self.commit(replaced), OVERWRITES, older)
         shared = self.last_reads[self._several[versions.block[versions.read[self.last_reads]]]]
@@ -272,16 +276,19 @@ class Saturation:
             self.order = self.graph.sorted()
             if len(self.order) < self.nodes:
                 return False
-            found = self._follow()
-            if not len(found):
+            found, stale = self._follow()
+            if not len(found) and not len(stale):
                 return True
             self.stage += 1
             self._force_pairs(found)
+            child = self.versions.child[self.versions.read[stale]]
+            read = self.versions.read[stale]
+            self._add(self.commit(self.writer(child)), self.commit(self.writer(read)), STALE, stale)
 
-    def _follow(self) -> Ints:
-        """Pairs of blocks that the graph forces and that are not known yet."""
-        if not len(self.known):
-            return np.empty((0, 2), np.int64)
+    def _follow(self) -> tuple[Ints, Ints]:
+        """Pairs of blocks that the graph forces and that are not known yet; reads of a version
+        that its own successor comes before.
+        """
         versions = self.versions
         width = max(1, min(self.width, CELLS // self.nodes))
         clock: Marks = np.empty(self.nodes * width, np.int32)
@@ -296,7 +303,7 @@ class Saturation:
         force = compiled(kernels.force, self.size) or kernels.force
         chosen = np.empty(int(np.diff(self._key_group).max(initial=0)) + 1, np.int64)
         found = np.empty(max(1024, 8 * len(versions.head)), np.int64)
-        pairs = []
+        pairs, stale = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
         for low in range(0, self.width, width):
             clock[:] = 0
             graph = self.graph
@@ -308,15 +315,29 @@ class Saturation:
                     versions.initial(), spot, rank[end], clock, self.known, chosen, found,
                 )  # fmt: skip
                 pairs.append(found[: 2 * size].reshape(-1, 2).copy())
+            if self.mode == PARALLEL:
+                stale.append(self._stale(clock, low, width))
             self.meter.spend(1 + self.nodes * width // 4096)
-        return np.concatenate(pairs)
+        return np.concatenate(pairs), np.concatenate(stale)
+
+    def _stale(self, clock: Marks, low: int, width: int) -> Ints:
+        """Reads of versions in the middle of a block that come after the next version."""
+        versions, older = self.versions, self._older
+        child = self.writer(versions.child[versions.read[older]])
+        lane = self._lane[child] - low
+        mine = (lane >= 0) & (lane < width)
+        older, child, lane = older[mine], child[mine], lane[mine]
+        reached = clock[self.problem.reader[older] * width + lane] > self._place[child]
+        return older[reached]
 
     # -- assumptions
 
     def mark(self) -> Mark:
         """What `retract` needs to come back to here."""
         counts = (len(self.edges().source), len(self.forced), len(self.assumed), self.stage)
-        return Mark(counts=counts, known=self.known.copy())
+        return Mark(
+            counts=counts, known=self.known.copy(), graph=self.graph, order=self.order
+        )
 
     def assume(self, before: int, behind: int) -> None:
         """Suppose that one node comes before another."""
@@ -336,4 +357,4 @@ class Saturation:
         self._parts = [edges.until(count)]
         del self.forced[forced:]
         del self.assumed[assumed:]
-        self.known = mark.known.copy()
+        self.known, self.graph, self.order = mark.known.copy(), mark.graph, mark.order

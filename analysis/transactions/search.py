@@ -14,6 +14,7 @@ import numpy as np
 from analysis.history import Ints
 from analysis.transactions.acceptance import Builder, in_version_order, successions, wishes
 from analysis.transactions.explanation import Explanation
+from analysis.transactions.problem import NEVER
 from analysis.transactions.saturation import PARALLEL, SNAPSHOT, Mark, Saturation
 from analysis.transactions.steps import ASSUME, EITHER, Step, Steps
 
@@ -116,17 +117,21 @@ class Search:
 
     def _disputed(self, order: Ints) -> tuple[int, int]:
         """Two versions that cannot stand as in this order, though nothing yet forbids it."""
-        s = self._s
+        s, versions = self._s, self._s.versions
         mark = s.mark()
         s.force(successions(s, order))
         stage = s.stage
         assert not s.close(), "it was refused before"
         explanation = Explanation(s, Steps())
-        pairs = [p for way in explanation.cycles() for p in explanation.supposed_in(way, stage)]
-        a, b, _ = s.forced[pairs[0]]
+        pairs = [s.forced[p][:2] for w in explanation.cycles() for p in explanation.supposed_in(w, stage)]
         s.retract(mark)
-        first, second = s.commit(s.writer(s.versions.head[np.array([b, a])])).tolist()
-        return first, second
+        everywhere = np.ones(s.nodes, np.int32)
+        for a, b in dict.fromkeys(pairs):
+            end, head = s.commit(s.writer(np.array([versions.end[a], versions.head[b]]))).tolist()
+            if s.graph.way(np.array([end]), np.array([head]), NEVER, everywhere) is None:
+                first, second = s.commit(s.writer(versions.head[np.array([b, a])])).tolist()
+                return first, second
+        raise AssertionError("what is closed and has no cycle cannot be refused")
 
     def _suppose(self, nodes: tuple[int, int]) -> None:
         mark = self._s.mark()
