@@ -191,11 +191,13 @@ def _give_up(stage: _Stage, state: str, reason: str) -> None:
 
 def _meta(order: Order, system: System) -> dict[str, Any]:
     topology, experiment = order.loaded.topology, order.loaded.experiment
+    initial = WORKLOADS.get(experiment.workload.name).initial(_shape(order))
     return {
         "name": experiment.name,
         "experiment": experiment.resolved(),
         "topology": topology.resolved(),
         "random": _drawn_from(order),
+        "imported": {} if initial is None else {"initial": initial},
         "seed": order.seed,
         "command": order.command,
         "versions": {
@@ -278,13 +280,18 @@ def _load(order: Order, system: System, cluster: RunningCluster, writer: RunWrit
         rate=workload.rate,
         seed=order.seed,
         segment=str(writer.path / rundir.SEGMENTS),
-        shape=LoadShape(
-            mix=workload.mix or WORKLOADS.get(workload.name).default_mix,
-            keys=workload.keys,
-            distribution=workload.distribution,
-            seed=order.seed,
-            options=workload.options,
-        ),
+        shape=_shape(order),
+    )
+
+
+def _shape(order: Order) -> LoadShape:
+    workload = order.loaded.experiment.workload
+    return LoadShape(
+        mix=workload.mix or WORKLOADS.get(workload.name).default_mix,
+        keys=workload.keys,
+        distribution=workload.distribution,
+        seed=order.seed,
+        options=workload.options,
     )
 
 

@@ -60,8 +60,12 @@ class Bank:
 
     def setup(self, shape: LoadShape) -> Sequence[Invocation]:
         """Open the accounts, those that are not there yet."""
-        held = opening(option(shape, OPTIONS, "accounts"), option(shape, OPTIONS, "total"))
+        held = self.initial(shape)
         return [Invocation("open", payload=json.dumps(held, separators=(",", ":")))]
+
+    def initial(self, shape: LoadShape) -> dict[str, int]:
+        """Every account, with what it holds."""
+        return opening(option(shape, OPTIONS, "accounts"), option(shape, OPTIONS, "total"))
 
     def generator(
         self, shape: LoadShape, client: int, clients: int, rng: random.Random

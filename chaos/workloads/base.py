@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from chaos.record.op import Invocation, Result
 
@@ -57,6 +57,9 @@ class Workload(Protocol):
     def setup(self, shape: LoadShape) -> Sequence[Invocation]:
         """What one client does before everything, unrecorded; it may be done more than once."""
 
+    def initial(self, shape: LoadShape) -> Any:
+        """What is there then, as JSON, for whoever judges the history; None: nothing."""
+
     def generator(
         self, shape: LoadShape, client: int, clients: int, rng: random.Random
     ) -> Generator:
@@ -76,3 +79,7 @@ class Plain:
     def setup(self, shape: LoadShape) -> Sequence[Invocation]:
         """Nothing."""
         return ()
+
+    def initial(self, shape: LoadShape) -> Any:
+        """Nothing is there."""
+        return None

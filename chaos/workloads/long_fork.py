@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from chaos.record.op import Invocation, Result
-from chaos.workloads.base import Generator, LoadShape, Option
+from chaos.workloads.base import Generator, LoadShape, Option, Plain
 from chaos.workloads.micro import MODELS, option, transaction
 from chaos.workloads.mix import operations, unique_values
 
@@ -65,7 +65,7 @@ class Groups:
             self._own = self._keys_of_mine()
 
 
-class LongFork:
+class LongFork(Plain):
     """See `chaos.workloads.base.Workload`."""
 
     name = "long-fork"
@@ -79,10 +79,6 @@ class LongFork:
     options: Mapping[str, Option] = {
         "size": Option(about="keys in a group", default=2, least=2, most=100)
     }
-
-    def setup(self, shape: LoadShape) -> Sequence[Invocation]:
-        """Nothing."""
-        return ()
 
     def generator(self, shape: LoadShape, client: int, clients: int, rng: random.Random) -> Groups:
         """The endless transactions of client number `client` of `clients`."""

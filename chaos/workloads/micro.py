@@ -9,7 +9,7 @@ from typing import Any
 
 from chaos.errors import SpecError
 from chaos.record.op import Invocation, Result
-from chaos.workloads.base import Generator, LoadShape, Option
+from chaos.workloads.base import Generator, LoadShape, Option, Plain
 from chaos.workloads.mix import keys, operations, unique_values
 
 MODELS = (  # what a history of transactions can refute or prove, strongest last
@@ -89,7 +89,7 @@ class Micros:
                 self.keys[slot] = key + len(self.keys)
 
 
-class Micro:
+class Micro(Plain):
     """What workloads of plain transactions share; see `chaos.workloads.base.Workload`."""
 
     name: str
@@ -98,10 +98,6 @@ class Micro:
     default_mix: Mapping[str, float] = {}
     properties: Sequence[str]
     options: Mapping[str, Option] = {"length": LENGTH}
-
-    def setup(self, shape: LoadShape) -> Sequence[Invocation]:
-        """Nothing: a key that is not there is a list without elements, or a register's null."""
-        return ()
 
     def generator(
         self, shape: LoadShape, client: int, clients: int, rng: random.Random

@@ -29,13 +29,25 @@ from chaos.spec.validate import validate_files
 Write = Callable[..., Path]
 
 SHIPPED_EXPERIMENTS = [
+    "etcd-append",
     "etcd-partition",
     "etcd-serializable-reads",
     "every-fault",
     "every-fault-etcd",
     "every-fault-postgres",
+    "postgres-append-read-committed",
+    "postgres-append-repeatable-read",
+    "postgres-append-serializable",
+    "postgres-bank-read-committed",
+    "postgres-bank-repeatable-read",
     "postgres-failover-async",
     "postgres-failover-sync",
+    "postgres-long-fork",
+    "postgres-session-primary",
+    "postgres-session-standby",
+    "postgres-write-skew",
+    "postgres-write-skew-serializable",
+    "redis-append",
     "redis-split-brain",
     "redis-split-brain-guarded",
 ]
@@ -137,8 +149,8 @@ def test_overrides_reach_the_experiment_and_its_topology(experiment: Write) -> N
 
 BAD_SETS = {
     "sed=7": "--set sed=7: unknown key `sed`; expected one of name, about, topology, set, workload,"
-    " client, duration, settle, seed, schedule, random, abort_when, when_unavailable,"
-    " expect\n→ did you mean `seed`?",
+    " client, properties, duration, settle, seed, schedule, random, abort_when,"
+    " when_unavailable, expect\n→ did you mean `seed`?",
     "seed=x": "--set seed=x: expected a whole number, got `x`",
     "workload.rate=5": "--set workload.rate=5: expected a rate with its unit, such as 200/s or "
     "30/m, got `5`\n→ write 5/s",

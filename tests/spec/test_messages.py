@@ -200,7 +200,8 @@ try.yaml:6:44: `random(9)` of 3 nodes is 9
     |                                            ^^^^^^^^^
 → name the nodes""",
     ("name: set", "name: sets"): """\
-try.yaml:3:18: unknown workload `sets`; known: register, set
+try.yaml:3:18: unknown workload `sets`; known: register, set, append, wr, bank, session, \
+long-fork, write-skew
   3 | workload: {name: sets}
     |                  ^^^^
 → did you mean `set`?""",
