@@ -22,6 +22,7 @@ from analysis.checkers import (
     lock,
     register,
     sequential,
+    session_guarantees,
     set_full,
     staleness,
     total_queue,
@@ -50,6 +51,7 @@ MODULES = (
     convergence,
     staleness,
     bank,
+    session_guarantees,
 )
 CHECKERS: Mapping[str, Checker] = {module.PROPERTY: module.check for module in MODULES}
 KINDS: tuple[Kind, ...] = tuple(kind for module in MODULES for kind in module.KINDS)

@@ -6,8 +6,6 @@ Li & Shah (2011). Named anomalies stand weakest first; docs/checkers.md defines 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from analysis.checkers.base import Anomaly, CheckResult, Context
@@ -15,7 +13,8 @@ from analysis.checkers.counting import NEVER, Case, quantiles_ms
 from analysis.checkers.kinds import ADYA, GIBBONS_KORACH, GOLAB, Kind
 from analysis.checkers.prose import number, span_ms
 from analysis.checkers.replacements import NOBODY, read_registers, replacements
-from analysis.history import History, Ints, Mask
+from analysis.checkers.unfounded import unfounded
+from analysis.history import History, Ints
 from analysis.values import coded
 
 PROPERTY = "staleness"
@@ -56,7 +55,7 @@ def check(history: History, context: Context) -> CheckResult:
     """Measure how stale reads of registers are, key by key (f: read, write, cas)."""
     case = Case(property=PROPERTY, history=history, context=context)
     looks = _Looks(case)
-    found = looks.unfounded()
+    found = unfounded(case, looks.registers)
     stale = looks.stale()
     anomalies = [*found, stale] if stale else found
     total = number(len(looks.row), "acknowledged observation")
@@ -109,52 +108,6 @@ class _Looks:
             known = ~registers.initial[numbers] & (history.type[rows] == 0)
             np.minimum.at(told, clock.key[rows[known]], clock.end(rows[known]))
         return int(np.count_nonzero(self.start > told[clock.key[self.row]]))
-
-    def unfounded(self) -> list[Anomaly]:
-        """Values that nothing had begun to write when they were found."""
-        registers = self.registers
-        end = registers.clock.end(self.row)
-        wrong = ~registers.initial[self.found] & (registers.begun[self.found] > end)
-        later = registers.writers[self.found] > 0
-        failed = registers.failed[self.found] & ~later
-        cases: tuple[tuple[str, Mask, Callable[[int], str]], ...] = (
-            ("thin-air-read", wrong & ~failed & ~later, self._thin_air),
-            ("aborted-read", wrong & failed, self._aborted),
-            ("future-read", wrong & later, self._future),
-        )
-        found = []
-        for name, chosen, told in cases:
-            places = np.flatnonzero(chosen)
-            if len(places):
-                rows = self.row[places]
-                place = int(places[np.argmin(self.case.history.end_ns[rows])])
-                row = int(self.row[place])
-                argument = f"{self.case.tell(row).did(row)}, but {told(place)}"
-                value = self._value(row)
-                found.append(self.case.anomaly(name, rows, [row], argument, value=value))
-        return found
-
-    def _value(self, row: int) -> object:
-        """What an observation found, as JSON."""
-        history = self.case.history
-        if history.f.at(row) != "cas":
-            return history.content(row)
-        content = history.content(row)
-        return content[0] if isinstance(content, list) else history.expected.at(row)
-
-    def _thin_air(self, place: int) -> str:
-        row = int(self.row[place])
-        tell = self.case.tell(row)
-        return f"no client ever tried to write {tell.seen(row)} to {tell.key(row)}"
-
-    def _aborted(self, place: int) -> str:
-        tell = self.case.tell(int(self.row[place]))
-        return f"whoever tried to write {tell.seen(int(self.row[place]))} was told that it failed"
-
-    def _future(self, place: int) -> str:
-        registers = self.registers
-        writer = int(registers.write[np.argmax(registers.written == self.found[place])])
-        return f"{self.case.tell(writer).began(writer)}, after that had ended"
 
     def lags(self) -> Ints:
         """Per stale observation: how long before it began its value was replaced, at least."""

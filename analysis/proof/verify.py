@@ -16,7 +16,8 @@ from analysis.proof.models import MODELS, Model
 from analysis.proof.orders import moments, order
 from analysis.proof.rows import Ints, Refused, Rows, plain
 from analysis.proof.search import no_order
-from analysis.recount.counted import FIGURES, OBSERVED, Key
+from analysis.proof.transactions.claims import ANOMALIES, PROPERTIES, accept
+from analysis.recount.counted import FIGURES, OBSERVED, TOGETHER, Key
 
 VERSION = 1
 KEYS = {"certificate", "property", "verdict", "history", "initial", "claims", "digest"}
@@ -55,6 +56,9 @@ for _model, _names in {  # of anomalies, all of which are shown by the lack of a
     PROMISES[f"linearizable-{_model}"] = Promise(
         "order", _model, ("no-order",), (*_names.split(), "non-linearizable")
     )
+PROMISES |= dict.fromkeys(  # of transactions
+    PROPERTIES, Promise("serialization", None, ("cycle", "contradiction"), ANOMALIES)
+)
 
 
 def read(text: bytes) -> dict[str, Any]:
@@ -76,18 +80,24 @@ def verify(
     initial: Any = None,
     final_ns: int | None = None,
     models: Mapping[str, Model] = MODELS,
+    dialect: str = "adya",
 ) -> None:
     """Accept the certificate, read or as it is in a file, or raise Refused with the reason.
 
     The rest is what it is held against: the history, its fingerprint and its initial value, the
-    beginning of the final phase (None: the run has no phases), models of the user's own by name.
+    beginning of the final phase (None: the run has no phases), models of the user's own by name,
+    and whose models of transactions are meant: "adya", or "axiomatic" (sessions always count).
     """
     try:
         body = read(certificate) if isinstance(certificate, bytes) else certificate
         claims = _whole(body, table.num_rows, sha256, initial)
-        held = _Held(table, body["property"], initial, final_ns, models)
+        prop, valid = body["property"], body["verdict"] == "valid"
+        if prop in PROPERTIES:
+            accept(Rows(table), prop, initial, claims, dialect, valid=valid)
+            return
+        held = _Held(table, prop, initial, final_ns, models)
         for claim in claims:
-            held.against(claim, valid=body["verdict"] == "valid")
+            held.against(claim, valid=valid)
     except Refused:
         raise
     except Exception as error:  # what cannot be read, or makes no sense, is not accepted
@@ -139,6 +149,7 @@ class _Held:
         self.rows, self.prop, self.initial, self.final_ns = Rows(table), prop, initial, final_ns
         self.promise = PROMISES.get(prop) or _own(own[prop])
         self.models = models
+        self.parts = self.rows.key if prop not in TOGETHER else np.zeros_like(self.rows.key)
         self._keys: dict[int, Key] = {}
 
     def against(self, claim: Any, *, valid: bool) -> None:
@@ -174,7 +185,7 @@ class _Held:
     def _key(self, code: int) -> Key:
         """The operations of one key."""
         if code not in self._keys:
-            mine = self.rows.key == code
+            mine = self.parts == code
             if self.promise.model is not None:
                 mine &= self.rows.named(("read", "write", "cas"))
             ops = self.rows.ops(np.flatnonzero(mine))
@@ -196,7 +207,7 @@ class _Held:
 
     def _observed(self, claim: Any) -> None:
         listed = self.rows.listed(claim["operations"], "the witness")
-        (code,) = set(self.rows.key[listed].tolist())
+        (code,) = set(self.parts[listed].tolist())
         key = self._key(code)
         if self.promise.model is not None:
             unwritten(self._known(listed), claim["anomaly"], key, listed.tolist())
@@ -209,7 +220,7 @@ class _Held:
     def _figures(self, claim: Any) -> None:
         count, right = FIGURES[self.prop]
         found: Counter[str] = Counter()
-        for code in np.unique(self.rows.key).tolist():
+        for code in np.unique(self.parts).tolist():
             found.update(count(self._key(code)))
         if plain(claim["figures"]) != plain(dict(found)):
             raise Refused(f"counted {dict(found)}, not {claim['figures']}")

@@ -10,10 +10,11 @@ from itertools import accumulate, product
 from typing import Any
 
 from analysis.proof.rows import NEVER, Op, Refused, plain
-from analysis.recount import bank
+from analysis.recount import bank, sessions
 
 PUTS = ("add", "enqueue", "write", "cas")
 LISTS = ("set", "set-full", "total-queue")  # properties of which a read shows a list
+TOGETHER = ("session-guarantees",)  # properties of all keys at once
 
 
 class Lists(dict[Any, list[Op]]):
@@ -352,6 +353,7 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
     "staleness": {"thin-air-read": partial(_unfounded, by=("nobody",)), "aborted-read": _aborted,
                   "future-read": partial(_unfounded, by=("later",)), "stale-read": _replaced},
     "bank": bank.OBSERVED,
+    "session-guarantees": sessions.OBSERVED,
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]]] = {
     "set": (_set_figures, lambda confirmed, **bad: confirmed > 0 == _all(bad)),
@@ -363,4 +365,5 @@ FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]
     "convergence": (_convergence_figures, lambda compared, differing: compared > 0 == differing),
     "staleness": (_staleness_figures, lambda reads, **bad: reads > 0 == _all(bad)),
     "bank": (bank.figures, bank.right),
+    "session-guarantees": (sessions.figures, sessions.right),
 }

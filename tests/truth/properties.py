@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tests.truth import banks, definitions, oracle
+from tests.truth import banks, definitions, oracle, sessions
 from tests.truth.counted import Bag, GrowSet, Guarded, Ids, LastRegister, Tally
 from tests.truth.objects import (
     Counter,
@@ -172,6 +172,25 @@ def counted(
     )
 
 
+def session_guarantees() -> Property:
+    """Registers, as clients ask at random, or as it takes to break the rarer guarantees."""
+    about = counted(
+        "session-guarantees",
+        (PlainRegister(), Register()),
+        lambda rows, where: sessions.truth(rows, where.initial),
+        kinds=("unique", "unique", "unique", "unique", "json"),
+        initials=(None, None, 0, "1"),
+        finals=(0, 0),
+        operations=(5, 12),
+        keys=((None,), ("x",), ("x", "y"), ("x", "y"), ("x", "y"), ("x", None)),
+    )
+
+    def make(rng: Random, where: Setting) -> list[Row]:
+        return sessions.scripted(rng) if rng.random() < 0.3 else about.make(rng, where)
+
+    return replace(about, make=make, ties=False)  # of one moment the upper row comes first
+
+
 COUNTED = (
     counted(
         "set",
@@ -226,6 +245,7 @@ COUNTED = (
         lambda rows, where: banks.truth(rows, where.initial),
         initials=banks.INITIALS,
     ),
+    session_guarantees(),
 )
 INITIAL_LISTS = (None, None, None, [1, 2])
 INITIAL_VALUES = (None, None, 0, 1, "1", [1], 1.0)
