@@ -79,9 +79,8 @@ def read(path: Path, initial: Any) -> Imported:
         number = np.repeat(np.arange(len(count)), count)[~marks]
         count = np.bincount(number, minlength=len(count))
         write, writer, wid, key = write[~marks], writer[~marks], wid[~marks], key[~marks]
-        notes.append(
-            f"left out: {counted(int(marks.sum()), 'operation')} on marks of the collector"
-        )
+        left_out = counted(int(marks.sum()), "operation")
+        notes.append(f"left out: {left_out} on marks of the garbage collection")
     if not whole.all():
         notes.append(f"{counted(int((~whole).sum()), 'transaction')} without an end: indeterminate")
     null = ~write & np.isin(wid, NOTHING) & ~np.isin(wid, wid[write])
