@@ -174,4 +174,5 @@ def without(told: Transactions, silent: Ints) -> Transactions:
         value=told.value[kept],
         list_first=begin,
         element=told.element[np.repeat(kept, length)],
+        keys=told.keys if len(begin) > 1 else told.keys[:0],
     )

@@ -32,6 +32,7 @@ def in_turn(
     and the processes of which they are not, or overlap.
     """
     last = np.full(processes, -1, np.int32)
+    unended = np.full(processes, -1, np.int32)  # of those without an end the one begun last
     source, target = np.empty(len(start), np.int32), np.empty(len(start), np.int32)
     mixed = np.zeros(processes, np.bool_)
     count = 0
@@ -46,6 +47,10 @@ def in_turn(
             count += 1
         if ok[t]:
             last[p] = t
+            if unended[p] >= 0 and end[t] <= start[unended[p]]:
+                mixed[p] = True
+        elif unended[p] < 0 or start[t] > start[unended[p]]:
+            unended[p] = t
     return source[:count], target[:count], mixed
 
 
@@ -75,13 +80,16 @@ def sessions(told: Transactions, chosen: Mask, base: int) -> Ordered:
 
 def _session(told: Transactions, group: Ints, ok: Mask, base: int) -> Ordered:
     """One process whose transactions overlap. Of those at one moment the upper row is first."""
-    start, end = told.start[group], told.end[group]
+    start, end = told.start[group], told.history.end_ns[told.rows[group]]
     ended = np.flatnonzero(ok[group])
     instant = start == end
     ended = ended[np.lexsort((ended, instant[ended], end[ended]))]
     ahead = np.searchsorted(end[ended], start, "right")
     at_once = ended[instant[ended]]
     ahead[at_once] = np.flatnonzero(instant[ended])
+    for y in np.flatnonzero(instant & ~ok[group]).tolist():
+        same = at_once[end[at_once] == start[y]]
+        ahead[y] -= int(np.count_nonzero(same > y))
     return _barriers(group[ended], group, ahead, base)
 
 
