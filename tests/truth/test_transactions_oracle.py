@@ -9,7 +9,16 @@ import pytest
 
 from tests.truth import rows
 from tests.truth.rows import Row
-from tests.truth.transactions import change, claims, engines, graphs, judge, oracle, schedules
+from tests.truth.transactions import (
+    change,
+    claims,
+    engines,
+    graphs,
+    judge,
+    medium,
+    oracle,
+    schedules,
+)
 from tests.truth.transactions import visibility as seen
 from tests.truth.transactions.facts import Facts
 from tests.truth.transactions.graphs import Needs
@@ -93,6 +102,16 @@ def test_an_engine_keeps_its_promise(engine, kind):
         history = simulate(rng, kind, None, engines=(engine,), broken=0.0)
         truths = oracle.truths(history, None, "adya")
         assert "invalid" not in {truths[model] for model in KEPT[engine]}, rows.told(history)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("engine", medium.PROMISES)
+def test_an_engine_of_many_clients_keeps_its_promises(engine, kind):
+    rng = Random(engine.__name__)
+    for _ in range(60):
+        history = medium.history(rng, engine, kind, 7)
+        truths = oracle.truths(history, None, "adya")
+        assert "invalid" not in {truths[model] for model in medium.PROMISES[engine]}
 
 
 def test_read_committed_and_causal_engines_keep_their_promise_to_sessions(monkeypatch):

@@ -7,7 +7,7 @@ sees of it, and in what makes it abort.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 from random import Random
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.truth.transactions.plans import Plan
 from tests.truth.transactions.told import LISTS
 
 There = dict[Any, Any]  # of a key what is there: of lists a tuple
+Seen = Container[int]  # numbers of commits
 
 
 class Engine:
@@ -27,13 +28,15 @@ class Engine:
         self.rng, self.lists = rng, kind == LISTS
         self.nothing = () if self.lists else initial
         self.commits: list[Plan] = []
-        self.seen: dict[Plan, set[int]] = {}  # which commits a running transaction sees
-        self.sites: list[set[int]] = [set() for _ in range(max(2, processes))]
-        self.last: dict[int, set[int]] = {}  # of a process what its last transaction saw and did
+        self.seen: dict[Plan, Seen] = {}  # which commits a running transaction sees
+        self.last: dict[int, int] = {}  # of a process its last commit
+        self._writers: dict[Any, list[int]] = {}  # of a key the commits that wrote it
+        self._values: dict[Any, list[Any]] = {}  # all that they wrote
+        self._length: dict[tuple[Any, int], int] = {}  # how many values after a commit
 
     def begin(self, plan: Plan) -> None:
         """Take the snapshot."""
-        self.seen[plan] = set(range(len(self.commits)))
+        self.seen[plan] = range(len(self.commits))
 
     def step(self, plan: Plan, at: int) -> None:
         """Do one micro-operation."""
@@ -46,25 +49,27 @@ class Engine:
         seen = self.seen.pop(plan)
         if not plan.happens or (self.conflicts and self.overtaken(plan, seen)):
             return False
+        number = len(self.commits)
         self.commits.append(plan)
-        self.last[plan.process] = self.last.get(plan.process, set()) | seen | {
-            len(self.commits) - 1
-        }  # fmt: skip
+        self.last[plan.process] = number
+        for key in plan.writes():
+            self._writers.setdefault(key, []).append(number)
+            values = self._values.setdefault(key, [])
+            values += written(plan, key)
+            self._length[key, number] = len(values)
         return True
 
-    def overtaken(self, plan: Plan, seen: set[int]) -> bool:
+    def overtaken(self, plan: Plan, seen: Seen) -> bool:
         """Whether somebody else has written one of its keys, and it does not see that."""
-        keys = plan.writes()
-        return any(
-            n not in seen and keys & other.writes() for n, other in enumerate(self.commits)
-        )  # fmt: skip
+        return any(n not in seen for key in plan.writes() for n in self._writers.get(key, ()))
 
-    def there(self, seen: Iterable[int], key: Any) -> Any:
+    def there(self, seen: Seen, key: Any) -> Any:
         """What the last of these commits that wrote the key left there."""
-        last = max((n for n in seen if key in self.commits[n].writes()), default=-1)
-        if not self.lists:
-            return written(self.commits[last], key)[-1] if last >= 0 else self.nothing
-        return tuple(v for plan in self.commits[: last + 1] for v in written(plan, key))
+        last = next((n for n in reversed(self._writers.get(key, ())) if n in seen), None)
+        if last is None:
+            return self.nothing
+        length = self._length[key, last]
+        return tuple(self._values[key][:length]) if self.lists else self._values[key][length - 1]
 
     def own(self, plan: Plan, at: int, there: Any) -> Any:
         """The same with what the transaction itself wrote before."""
@@ -83,13 +88,13 @@ class Serial(Engine):
     """All of a transaction at the moment when it commits."""
 
     def begin(self, plan: Plan) -> None:
-        self.seen[plan] = set()
+        self.seen[plan] = ()
 
     def step(self, plan: Plan, at: int) -> None:
         pass
 
     def commit(self, plan: Plan) -> bool:
-        self.seen[plan] = set(range(len(self.commits)))
+        self.seen[plan] = range(len(self.commits))
         for at in range(len(plan.steps)):
             super().step(plan, at)
         return super().commit(plan)
@@ -102,8 +107,8 @@ class Old(Engine):
 
     def begin(self, plan: Plan) -> None:
         back = int(self.rng.random() * 4)
-        least = max(self.last.get(plan.process, {-1})) + 1 if self.session else 0
-        self.seen[plan] = set(range(max(least, len(self.commits) - back)))
+        least = self.last.get(plan.process, -1) + 1 if self.session else 0
+        self.seen[plan] = range(max(least, len(self.commits) - back))
 
 
 class OldSession(Old):
@@ -118,28 +123,34 @@ class Sites(Engine):
     roaming = 0.1  # share of transactions that go to another site than their process
     spread = 0.4  # chance that a commit has reached a site by the next transaction there
 
-    def begin(self, plan: Plan) -> None:
-        at = plan.process if self.rng.random() > self.roaming else int(self.rng.random() * 9)
-        site = self.sites[at % len(self.sites)]
-        for n in range(len(self.commits)):
-            if self.saw[n] <= site and self.rng.random() < self.spread:
-                site.add(n)
-        self.seen[plan] = set(site)
-
     def __init__(self, rng: Random, kind: str, initial: Any, processes: int) -> None:
         super().__init__(rng, kind, initial, processes)
-        self.saw: list[set[int]] = []
+        self.sites: list[set[int]] = [set() for _ in range(max(2, processes))]
+        self.coming: list[dict[int, set[int]]] = [{} for _ in self.sites]  # commits, what they saw
+        self.spread = (0.1, 0.3, 0.6)[int(rng.random() * 3)]
         if rng.random() < 0.5:
             self.roaming = 0.0
 
+    def begin(self, plan: Plan) -> None:
+        at = plan.process if self.rng.random() >= self.roaming else int(self.rng.random() * 9)
+        site, coming = self.sites[at % len(self.sites)], self.coming[at % len(self.sites)]
+        for n, saw in list(coming.items()):
+            if saw <= site and self.rng.random() < self.spread:
+                site.add(n)
+                del coming[n]
+        self.seen[plan] = set(site)
+
     def commit(self, plan: Plan) -> bool:
-        seen = set(self.seen[plan])
+        seen = self.seen[plan]
         if not super().commit(plan):
             return False
-        self.saw.append(seen)
-        site = self.sites[plan.process % len(self.sites)]
-        if seen <= site:
-            site.add(len(self.commits) - 1)
+        assert isinstance(seen, set)
+        mine = plan.process % len(self.sites)
+        for at, (site, coming) in enumerate(zip(self.sites, self.coming, strict=True)):
+            if at == mine and seen <= site:
+                site.add(len(self.commits) - 1)
+            else:
+                coming[len(self.commits) - 1] = seen
         return True
 
 
@@ -171,7 +182,7 @@ class Committed(Engine):
         count = len(self.commits)
         if self.past:
             count = max(0, count - int(self.rng.random() * 3))
-        self.seen[plan] = set(range(count))
+        self.seen[plan] = range(count)
         super().step(plan, at)
 
 

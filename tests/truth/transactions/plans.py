@@ -13,6 +13,8 @@ PATTERNS = tuple(
         "r0 w1 / r1 w0 / r0 r1",
         "r0 w1 / r1 w2 / r2 w0",
         "w0 / w1 / r0 r1 / r1 r0",  # long fork
+        "w0 / w1 / r0 r1 / r1 r0",
+        "w0 / w1 / r0 r1 / r0 r1 / r1 r0",
         "w0 r1 / w1 r0 / r0 r1",
         "w0 / r0 r1 / w1 / r1 r0",
         "w0 w1 / w0 / w1 / r0 r1 / r1 r0",
@@ -117,10 +119,11 @@ def plans(rng: Random, how: Style) -> list[Plan]:
     name = list(range(how.processes))
     made = []
     first = [how.pattern[at] for at in rng.sample(range(len(how.pattern)), len(how.pattern))]
-    if draw() < 0.5:
+    orderly = draw() < 0.5
+    if orderly:
         first = list(how.pattern)
     for at in range(how.transactions):
-        client = int(draw() * how.processes)
+        client = at % 2 if orderly and first else int(draw() * how.processes)
         now += int(draw() * (how.wait + 1))
         start = max(now, free[client]) + (how.clock == "spread")
         length = {"spread": 9, "dense": 14, "touching": 3}.get(how.clock, 9)

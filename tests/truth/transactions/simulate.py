@@ -7,11 +7,12 @@ from typing import Any
 
 from tests.truth.rows import Row
 from tests.truth.transactions import faults
-from tests.truth.transactions.engines import ENGINES, Engine, run
+from tests.truth.transactions.engines import ENGINES, Engine, Sites, run
 from tests.truth.transactions.plans import Plan, Style, plans, style
 
 FAULTS = (0, 1, 1, 1, 1, 2, 3)  # planted in a history
 BROKEN = 0.75
+FORK = (["w0"], ["w1"])  # a pattern that few engines show otherwise
 
 
 def simulate(
@@ -25,6 +26,8 @@ def simulate(
     """A history, ordered by completion."""
     how = how or style(rng, kind)
     asked = plans(rng, how)
+    if how.pattern[:2] == FORK and rng.random() < 0.6:
+        engines, broken = (Sites,), broken / 3
     engine = engines[int(rng.random() * len(engines))](rng, kind, initial, how.processes)
     bad = rng.random() < broken
     if bad and rng.random() < 0.2:
