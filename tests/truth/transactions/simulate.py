@@ -26,7 +26,7 @@ def simulate(
     """A history, ordered by completion."""
     how = how or style(rng, kind)
     asked = plans(rng, how)
-    if how.pattern[:2] == FORK and rng.random() < 0.6:
+    if engines is ENGINES and how.pattern[:2] == FORK and rng.random() < 0.6:
         engines, broken = (Sites,), broken / 3
     engine = engines[int(rng.random() * len(engines))](rng, kind, initial, how.processes)
     bad = rng.random() < broken
