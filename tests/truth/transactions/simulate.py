@@ -10,7 +10,7 @@ from tests.truth.transactions import faults
 from tests.truth.transactions.engines import ENGINES, Engine, Sites, run
 from tests.truth.transactions.plans import Plan, Style, plans, style
 
-FAULTS = (0, 1, 1, 1, 1, 2, 3)  # planted in a history
+FAULTS = (0, 1, 1, 1, 1, 2, 3, 6)  # planted in a history
 BROKEN = 0.75
 FORK = (["w0"], ["w1"])  # a pattern that few engines show otherwise
 
