@@ -27,6 +27,7 @@ from tests.truth.transactions.told import LISTS, REGISTERS
 
 NAMES = tuple(name for name in oracle.NAMES if name in CHECKERS)
 FAMILY = "transactions"
+NAMED = "names that fit"  # of anomalies
 PART = 100  # histories of one setting: initial value, kind, definitions
 ALONE = 16  # of so many valid histories one is also judged for itself
 OTHERS = 20  # of so many histories of the other kind one is shown to a checker
@@ -110,19 +111,25 @@ def _one(
         if at % often == 0:
             alone.append((one, checked(name, given[at], where)))
     for one, result in alone:
-        if str(result.verdict) != one.truths[name]:
-            tally.wrong.append(wrong(name, one.rows, where, one.truths[name], result))
+        if found := differs(name, one.rows, where, one.truths[name], result):
+            tally.wrong.append(found)
     judged = [(one.rows, one.truths[name], result) for one, result in alone]
     proofs.judge(name, where, judged[::proved], rng, tally)
     tally.seconds = time.perf_counter() - began
     return tally
 
 
-def wrong(
+def differs(
     name: str, history: list[Row], where: Where, truth: str, result: CheckResult
-) -> Wrong:  # fmt: skip
-    """A verdict that is not so."""
-    return Wrong(name, history, where, truth, str(result.verdict), result.why)
+) -> Wrong | None:
+    """What is not so about a result: its verdict, or what it calls the violations."""
+    if str(result.verdict) != truth:
+        return Wrong(name, history, where, truth, str(result.verdict), result.why)
+    if name not in KINDS or truth != "invalid":
+        return None
+    names = [anomaly.name for anomaly in result.anomalies]
+    why = oracle.misnamed(names, history, where.initial)
+    return Wrong(name, history, where, NAMED, str(names), why) if why else None
 
 
 def _halved(
@@ -141,22 +148,21 @@ def _halved(
     for part in (good[:half], good[half:]) if half else ():
         _halved(name, where, part, tally, apart=apart, whole=False)
     if len(tally.wrong) == before:
-        tally.wrong.append(wrong(name, joined, where, "valid", result))
+        tally.wrong.append(Wrong(name, joined, where, "valid", str(result.verdict), result.why))
 
 
 def smallest(found: Wrong) -> Wrong:
     """Without the transactions and micro-operations that it is wrong without."""
     where: Any = found.setting
-    if len(found.history) > 60:
-        return found
-    smaller = True
+    smaller = len(found.history) <= 60
     while smaller:
         smaller = False
         for part in _parts(found.history):
             truth = truths(part, where.initial, where.models)[found.property]
             result = checked(found.property, rows.history(part), where)
-            if str(result.verdict) != truth:
-                found, smaller = wrong(found.property, part, where, truth, result), True
+            other = differs(found.property, part, where, truth, result)
+            if other is not None and (other.expected == NAMED) == (found.expected == NAMED):
+                found, smaller = other, True
                 break
     return found
 

@@ -29,6 +29,16 @@ FLAWS = {
     "read-uncommitted": ALWAYS,
     "read-committed": ALWAYS | {"G1a", "G1b"},
 }  # what one transaction alone breaks; of the others also `internal`
+RULED_OUT = {
+    **dict.fromkeys(("G0", *ALWAYS), "read-uncommitted"),
+    **dict.fromkeys(("G1a", "G1b", "G1c"), "read-committed"),
+    **dict.fromkeys(("internal", "fractured-read"), "read-atomic"),
+    **dict.fromkeys(("lost-update", "G-single"), "parallel-snapshot-isolation"),
+    **dict.fromkeys(("G-nonadjacent", "long-fork"), "snapshot-isolation"),
+    **dict.fromkeys(("G2-item", "write-skew"), "serializable"),
+}  # the weakest model that each anomaly breaks
+SUFFIXES = ("-process", "-realtime")  # where sessions count, and where time does
+CHAIN = tuple(model for model in MODELS if model != "causal" and not model.startswith("str"))
 STRONG = ("strong-session-snapshot-isolation", "strict-serializable", "causal")
 
 
@@ -86,3 +96,27 @@ def by_graph(facts: Facts, model: str, sessions: bool) -> bool:
         return graphs.orders(facts, graphs.snapshot, needs)
     needs = needs._replace(realtime=model.startswith("strict"))
     return graphs.orders(facts, graphs.serializable, needs)
+
+
+def ruled_out(anomaly: str, dialect: str) -> tuple[str | None, str]:
+    """The weakest model that an anomaly breaks, and where (an axiomatic model has sessions)."""
+    if anomaly.endswith("-realtime"):
+        return "strict-serializable", dialect
+    base = anomaly.removesuffix("-process")
+    return RULED_OUT.get(base), dialect if base == anomaly else "axiomatic"
+
+
+def misnamed(names: Sequence[str], rows: Sequence[Row], initial: Any) -> str:
+    """What is wrong about the anomalies found in an invalid history: one that breaks a model
+    which holds, or a model that is broken with no anomaly that says so. Of Adya's models.
+    """
+    truth = {dialect: truths(rows, initial, dialect) for dialect in ("adya", "axiomatic")}
+    for name in names:
+        model, dialect = ruled_out(name, "adya")
+        if truth[dialect].get(str(model)) != "invalid":
+            return f"{name}, but {model} holds"
+    broken = next((model for model in CHAIN if truth["adya"][model] == "invalid"), None)
+    told_so = [model for name in names if (model := RULED_OUT.get(name)) in CHAIN]
+    if broken and not any(CHAIN.index(str(model)) <= CHAIN.index(broken) for model in told_so):
+        return f"no anomaly that breaks {broken}"
+    return ""

@@ -29,16 +29,6 @@ ANOMALIES = (
     *("fractured-read", "long-fork", "write-skew", "G0-process", "G1c-process", "G1c-realtime"),
     *("G-single-process", "G-single-realtime", "G2-item-process", "G2-item-realtime"),
 )
-SUFFIXES = ("-process", "-realtime")
-RULED_OUT = {
-    **dict.fromkeys(ANOMALIES[:4], "read-uncommitted"),
-    **dict.fromkeys(("G1a", "G1b", "G1c"), "read-committed"),
-    **dict.fromkeys(("internal", "fractured-read"), "read-atomic"),
-    **dict.fromkeys(("lost-update", "G-single"), "parallel-snapshot-isolation"),
-    **dict.fromkeys(("G-nonadjacent", "long-fork"), "snapshot-isolation"),
-    **dict.fromkeys(("G2-item", "write-skew"), "serializable"),
-    "G0": "read-uncommitted",
-}  # the weakest model that each breaks
 WORDS = (*KINDS, *RULES, *ANOMALIES, *oracle.MODELS)
 
 
@@ -161,13 +151,9 @@ def _alter_claim(
 
 def _may_be(claim: Body, history: list[Row], where: Any) -> bool:
     """Whether the history breaks the model that a violation of this name breaks."""
-    anomaly = str(claim.get("anomaly"))
-    base, _, suffix = anomaly.rpartition("-") if anomaly.endswith(SUFFIXES) else (anomaly, "", "")
-    contradiction = claim.get("kind") == "contradiction"
-    model = claim.get("model") if contradiction else RULED_OUT.get(base)
-    if suffix == "realtime":
-        model = "strict-serializable"
-    dialect = "axiomatic" if suffix else where.models
+    model, dialect = oracle.ruled_out(str(claim.get("anomaly")), where.models)
+    if claim.get("kind") == "contradiction":
+        model, dialect = claim.get("model"), where.models
     truths = oracle.truths(history, where.initial, dialect)
     return truths.get(str(model)) != "valid"
 
