@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chaos.record.schema import HISTORY
 
 EXPORTS = ("jepsen-edn", "elle-json")
 _BLOCK = 1 << 13  # events turned to text at a time
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _KEYWORD = re.compile(r"[a-z][a-z0-9-]*")
 _ESCAPED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b",
             "\f": "\\f"}  # fmt: skip
@@ -28,12 +30,43 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 def export(history: pa.Table, name: str) -> Iterator[str]:
     """Lines, each with its end, of a HISTORY table in the format `name`."""
     written = edn_line if name == "jepsen-edn" else json_line
+    if timeless(history):
+        history = in_step(history)
     process = own_processes(history)
     # A `key`, be it null, says that values are no pairs of key and value, as jepsen.independent's.
     keyed = any(history[name].null_count < len(history) for name in ("key", "payload"))
+    keyed &= not _all_transactions(history)
     for index, (row, completes) in enumerate(events(history, process)):
         event = _event(row, index, completes=completes)
         yield written({**event, "key": row["key"]} if keyed else event)
+
+
+def _all_transactions(history: pa.Table) -> bool:
+    """Whether nothing but transactions of one object is there."""
+    told = pc.and_(pc.equal(history["f"].cast(pa.string()), "txn"), pc.is_null(history["key"]))
+    listed = pc.fill_null(pc.starts_with(history["payload"], "[["), False)
+    return bool(pc.all(pc.and_(told, listed)).as_py())
+
+
+def timeless(history: pa.Table) -> bool:
+    """Whether these are transactions at one moment: then their order is that of sessions."""
+    start, end = (history[name].to_numpy() for name in ("start_ns", "end_ns"))
+    if len(start) < 2 or start.min() != end.max():
+        return False
+    return bool(pc.all(pc.equal(history["f"].cast(pa.string()), "txn")).as_py())
+
+
+def in_step(history: pa.Table) -> pa.Table:
+    """The history as if each process had done its n-th operation at the n-th moment."""
+    process = history["process"].to_numpy()
+    order = np.argsort(process, kind="stable")
+    place = np.arange(len(order))
+    first = np.append(True, process[order][1:] != process[order][:-1])
+    number = np.empty(len(order), np.int64)
+    number[order] = place - np.maximum.accumulate(np.where(first, place, 0))
+    for name, times in (("start_ns", 2 * number), ("end_ns", 2 * number + 1)):
+        history = history.set_column(HISTORY.get_field_index(name), name, pa.array(times))
+    return history
 
 
 def own_processes(history: pa.Table) -> Ints:
@@ -84,7 +117,7 @@ def _event(row: Mapping[str, Any], index: int, *, completes: bool) -> dict[str, 
     event = {
         "type": row["type"] if completes else "invoke",
         "f": row["f"],
-        "value": None if reads and not known else _content(row),
+        "value": None if reads and not known else _content(row, known=known),
         "time": row["end_ns" if completes else "start_ns"],
         "process": row["process"],
         "index": index,
@@ -94,12 +127,19 @@ def _event(row: Mapping[str, Any], index: int, *, completes: bool) -> dict[str, 
     return event
 
 
-def _content(row: Mapping[str, Any]) -> Any:
+def _content(row: Mapping[str, Any], *, known: bool) -> Any:
+    """What the row carries; of a transaction whose answer is not `known`, nothing that was read."""
     if row["f"] == "cas" and row["payload"] is None:
         return [row["expected"], row["value"]]
-    if row["value"] is None and row["payload"] is not None:
-        return json.loads(row["payload"])
-    return row["value"]
+    if row["value"] is not None or row["payload"] is None:
+        return row["value"]
+    content = json.loads(row["payload"])
+    if row["f"] != "txn" or known or not isinstance(content, list):
+        return content
+    return [
+        [*each[:2], None] if isinstance(each, list) and each[:1] == ["r"] else each
+        for each in content
+    ]
 
 
 def json_line(event: Mapping[str, Any]) -> str:
@@ -112,7 +152,9 @@ def edn_line(event: Mapping[str, Any]) -> str:
     parts = []
     for key, value in event.items():
         word = key in ("type", "f") and _KEYWORD.fullmatch(value)
-        text = f":{value}" if word else edn(_mops(value) if event["f"] == "txn" else value)
+        if key == "value":
+            value = _words(event["f"], value)
+        text = f":{value}" if word else edn(value)
         parts.append(f":{key} {text}")
     return "{" + ", ".join(parts) + "}\n"
 
@@ -121,9 +163,11 @@ class _Keyword(str):
     """A text that is written as it is."""
 
 
-def _mops(value: Any) -> Any:
-    """A transaction's micro-operations with keywords as names."""
-    if not isinstance(value, list):
+def _words(f: str, value: Any) -> Any:
+    """A value with keywords where Jepsen has them: micro-operations, and what a transfer is."""
+    if f == "transfer" and isinstance(value, dict):
+        return {_Keyword(f":{name}"): part for name, part in value.items()}
+    if f != "txn" or not isinstance(value, list):
         return value
     return [
         [_Keyword(f":{item[0]}"), *item[1:]] if isinstance(item, list) and item else item
@@ -145,7 +189,9 @@ def edn(value: Any) -> str:
         return repr(value)
     if isinstance(value, Sequence):
         return "[" + " ".join(map(edn, value)) + "]"
-    pairs: Iterable[str] = (f"{edn(key)} {edn(item)}" for key, item in value.items())
+    pairs: Iterable[str] = (
+        f"{key if _NUMBER.fullmatch(key) else edn(key)} {edn(item)}" for key, item in value.items()
+    )  # of accounts, say: read again, a number is a text once more
     return "{" + ", ".join(pairs) + "}"
 
 

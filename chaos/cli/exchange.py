@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,12 +79,15 @@ def export(
     """Write a history for other tools: an event a line, times in nanoseconds."""
     arrow_without_pandas()
     from analysis.formats import open_history
-    from analysis.formats.export import EXPORTS
+    from analysis.formats.export import EXPORTS, timeless
     from analysis.formats.export import export as lines_of
 
     if format_ not in EXPORTS:
         raise UsageError(f"expected --format {' or '.join(EXPORTS)}, got {format_!r}")
-    lines = lines_of(open_history(find_run(path)).history, format_)
+    data = open_history(find_run(path))
+    for note in _lost(data.meta["imported"], timeless=timeless(data.history)):
+        say(f"note: {note}")
+    lines = lines_of(data.history, format_)
     if to is None:
         sys.stdout.writelines(lines)
         return
@@ -96,3 +100,15 @@ def export(
         raise RecordError(f"cannot write {to}: {error.strerror}") from None
     finally:
         half.unlink(missing_ok=True)
+
+
+def _lost(imported: Mapping[str, Any], *, timeless: bool) -> list[str]:
+    """What a reader of the exported history cannot know, in sentences."""
+    notes = []
+    if timeless:
+        notes.append(
+            "the history has no times: sessions were put in step, which is no order in real time"
+        )
+    if imported.get("models") == "axiomatic":
+        notes.append("its reader judges by Adya's models, in which sessions count for less")
+    return notes

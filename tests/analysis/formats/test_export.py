@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.formats import open_history
-from analysis.formats.export import EXPORTS, export, own_processes
+from analysis.formats.export import EXPORTS, export, own_processes, timeless
 from analysis.verdict import judge
 from chaos.record.schema import HISTORY
 from chaos.record.tables import table_of
@@ -148,3 +148,84 @@ def test_lines_are_those_of_the_tools(tmp_path):
         "type": "ok", "f": "txn", "value": [["append", 1, 2], ["r", "k", [3]]], "time": 9,
         "process": 1, "index": 3, "key": None,
     }  # fmt: skip
+
+
+TRANSACTIONS = [
+    {"process": 0, "payload": '[["append",1,2],["r",":k",[3,null]]]', "type": "ok", "start_ns": 0},
+    {"process": 1, "payload": '[["r","1",null],["append","a b",-1]]', "type": "info", "start_ns": 0,
+     "error": "timeout"},
+    {"process": 2, "payload": '[["append",1,[2]]]', "type": "fail", "start_ns": 3, "error": "no"},
+    {"process": 0, "payload": '[["r",1,null]]', "type": "ok", "start_ns": 5},
+]  # fmt: skip
+
+
+def txns(kept) -> Any:
+    return table_of(
+        [{"f": "txn", "end_ns": row["start_ns"] + 4, **row} for row in kept], HISTORY, "made"
+    ).sort_by("end_ns")
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_transactions_come_in_again(tmp_path, name):
+    table = txns(TRANSACTIONS)
+    text = "".join(export(table, name))
+    assert "key" not in text
+    run = read(tmp_path, text)
+    assert rows(run, *KEPT) == [tuple(row[column] for column in KEPT) for row in table.to_pylist()]
+    assert run.meta["imported"]["properties"] == ["list-append"]
+    assert run.meta["imported"]["format"] == name
+
+
+def test_transactions_are_written_as_elle_reads_them():
+    lines = list(export(txns(TRANSACTIONS[:2]), "jepsen-edn"))
+    assert lines == [
+        '{:type :invoke, :f :txn, :value [[:append 1 2] [:r ":k" nil]], :time 0, :process 0, '
+        ":index 0}\n",
+        '{:type :invoke, :f :txn, :value [[:r "1" nil] [:append "a b" -1]], :time 0, :process 1, '
+        ":index 1}\n",
+        '{:type :ok, :f :txn, :value [[:append 1 2] [:r ":k" [3 nil]]], :time 4, :process 0, '
+        ":index 2}\n",
+        '{:type :info, :f :txn, :value [[:r "1" nil] [:append "a b" -1]], :time 4, :process 1, '
+        ':index 3, :error "timeout"}\n',
+    ]
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_sessions_without_times_are_put_in_step(tmp_path, name):
+    made = {"f": "txn", "type": "ok", "start_ns": 0, "end_ns": 0}
+    sessions = {3: 2, 1: 3, 7: 1}
+    table = table_of(
+        [
+            {**made, "process": process, "payload": f'[["w",{process},{number}]]'}
+            for process, count in sessions.items() for number in range(count)
+        ], HISTORY, "made",
+    )  # fmt: skip
+    assert timeless(table)
+    text = "".join(export(table, name))
+    found = rows(read(tmp_path, text), "process", "payload", "start_ns", "end_ns")
+    assert found == [
+        (process, f'[["w",{process},{number}]]', 2 * number, 2 * number + 1)
+        for number in range(3) for process, count in sessions.items() if number < count
+    ]  # fmt: skip
+    assert not timeless(table.slice(0, 1))
+
+
+def test_a_bank_as_jepsen_writes_it(tmp_path):
+    moved = {"process": 0, "type": "ok", "start_ns": 0, "end_ns": 1}
+    table = table_of(
+        [
+            {**moved, "f": "transfer", "payload": '{"amount":3,"from":0,"to":1}'},
+            {**moved, "f": "read", "payload": '{"0":7,"a":3}', "start_ns": 2, "end_ns": 3},
+        ], HISTORY, "made",
+    )  # fmt: skip
+    lines = list(export(table, "jepsen-edn"))
+    assert ":f :transfer, :value {:amount 3, :from 0, :to 1}" in lines[1]
+    assert ':f :read, :value {0 7, "a" 3}' in lines[3]
+    for name in EXPORTS:
+        run = read(tmp_path, "".join(export(table, name)))
+        assert rows(run, "f", "payload") == rows_of(table)
+        assert run.meta["imported"]["properties"] == ["bank"]
+
+
+def rows_of(table) -> list[tuple[Any, ...]]:
+    return [(row["f"], row["payload"]) for row in table.to_pylist()]
