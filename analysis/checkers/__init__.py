@@ -19,7 +19,9 @@ from analysis.checkers import (
     linearizable_queue,
     linearizable_set,
     linearizable_stack,
+    list_append,
     lock,
+    long_fork,
     register,
     sequential,
     session_guarantees,
@@ -52,6 +54,8 @@ MODULES = (
     staleness,
     bank,
     session_guarantees,
+    long_fork,
+    list_append,
 )
 CHECKERS: Mapping[str, Checker] = {module.PROPERTY: module.check for module in MODULES}
 KINDS: tuple[Kind, ...] = tuple(kind for module in MODULES for kind in module.KINDS)

@@ -2,3 +2,5 @@
 
 docs/transactions.md defines all that is decided here.
 """
+
+import analysis.checkers  # noqa: F401  whichever is imported first: checkers import this package
