@@ -30,24 +30,24 @@ def order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool) -
     if (there & ~must & ~may).any():
         raise Refused(f"operation {np.argmax(there & ~must & ~may)} did not happen")
     if serial:
-        _in_time(listed, rows.process, *moments(rows, must))
+        in_time(listed, rows.process, *moments(rows, must))
     else:
-        _in_time(listed, rows.key, rows.start, np.where(must, rows.end, NEVER))
+        in_time(listed, rows.key, rows.start, np.where(must, rows.end, NEVER))
     wrong = _impossible(rows, listed, model, initial)
     if wrong is not None:
         raise Refused(f"operation {wrong} is not possible where it stands")
 
 
-def _together(listed: Ints, group: Ints) -> Ints:
+def together(listed: Ints, group: Ints) -> Ints:
     """The same rows, those of each group together and otherwise as they were."""
     group = group[listed]
     few = len(group) and group.min() >= -1 and group.max() < 2**16 - 1  # small numbers sort faster
     return listed[np.argsort((group + 1).astype(np.uint16) if few else group, kind="stable")]
 
 
-def _in_time(listed: Ints, group: Ints, start: Ints, end: Ints) -> None:
+def in_time(listed: Ints, group: Ints, start: Ints, end: Ints) -> None:
     """Refused if an operation stands after one of its group that begins after it has ended."""
-    listed = _together(listed, group)
+    listed = together(listed, group)
     by_start = np.argsort(start[listed], kind="stable")
     rank = np.empty(len(listed), np.int64)
     rank[by_start] = np.arange(len(listed))
@@ -86,7 +86,7 @@ def _impossible(rows: Rows, listed: Ints, model: Model, initial: Any) -> int | N
 
 def _impossible_in_registers(rows: Rows, listed: Ints, initial: int | None) -> int | None:
     """The same for integers, all registers at once: what is there is what was written last."""
-    listed = _together(listed, rows.key)
+    listed = together(listed, rows.key)
     value, expected = ([c[listed] for c in rows.integers(name)] for name in ("value", "expected"))
     read, swap = rows.named(["read"])[listed], rows.named(["cas"])[listed]
     found = rows.mismatch[listed]

@@ -47,7 +47,7 @@ class Rows:
 
     def __init__(self, table: pa.Table) -> None:
         self._table, self.count = table, table.num_rows
-        kind, error = self._text("type"), self._text("error")
+        kind, error = self.text("type"), self.text("error")
         (self.f, self.names), (self.key, self.keys) = self._coded("f"), self._coded("key")
         self.ok = _true(pc.equal(kind, "ok")) & ~_true(_begins(error, "unread"))
         self.failed = _true(pc.equal(kind, "fail"))
@@ -81,7 +81,7 @@ class Rows:
     @cached_property
     def payloads(self) -> list[Any]:
         """The payloads read as JSON, None where there is none; of one text, one object."""
-        texts = pc.dictionary_encode(self._text("payload"))
+        texts = pc.dictionary_encode(self.text("payload"))
         read = [*map(json.loads, texts.dictionary.to_pylist()), None]
         return [read[code] for code in pc.fill_null(texts.indices, -1).to_pylist()]
 
@@ -102,27 +102,32 @@ class Rows:
         key = self.key[listed].tolist()
         return list(map(Op, listed.tolist(), key, f, value, expected, *rest, process, node, *times))
 
-    def listed(self, listed: Any, what: str) -> Ints:
-        """A list of rows in a certificate as an array; refused unless each is a row, once."""
+    def listed(self, listed: Any, what: str, twice: bool = False) -> Ints:
+        """A list of rows in a certificate as an array; refused unless each is a row, and there
+        once, or exactly twice.
+        """
         if type(listed) is not list or set(map(type, listed)) - {int}:
             raise Refused(f"{what} is no list of rows")
         rows = np.array(listed, np.int64)
         if ((rows < 0) | (rows >= self.count)).any():
             raise Refused(f"{what} has a row that the history does not have")
         times = np.bincount(rows, minlength=1)
-        if times.max() > 1:
+        if twice and (times % 2 | times // 3).any():
+            raise Refused(f"{what} has operation {np.argmax(times != 2)} not exactly twice")
+        if times.max() > 1 + twice:
             raise Refused(f"{what} has operation {np.argmax(times)} twice")
         return rows
 
     def _column(self, name: str) -> pa.Array:
         return self._table.column(name).combine_chunks()
 
-    def _text(self, name: str) -> pa.Array:
+    def text(self, name: str) -> pa.Array:
+        """A column of texts."""
         return self._column(name).cast(pa.string())
 
     def _coded(self, name: str) -> tuple[Ints, list[str]]:
         """A text column as places in a list of its texts; -1: null."""
-        texts = pc.dictionary_encode(self._text(name))
+        texts = pc.dictionary_encode(self.text(name))
         return _filled(texts.indices, -1), texts.dictionary.to_pylist()
 
 

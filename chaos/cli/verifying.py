@@ -91,6 +91,7 @@ def _verified(
         "table": run.history,
         "sha256": fingerprint(run.path),
         "initial": run.meta["imported"].get("initial"),
+        "dialect": run.meta["imported"].get("models", "adya"),
         "final_ns": None if final is None else final[0],
         "models": {**MODELS, **{each.name: own_model(each, run.history) for each in own}},
     }
@@ -120,6 +121,8 @@ def _judged(file: Path, known: dict[str, Any]) -> dict[str, Any]:
 def _what(body: dict[str, Any]) -> str:
     """What an accepted certificate holds, in words."""
     claims = body["claims"]
+    if claims[0]["kind"] == "snapshots":
+        return f"{len(claims[0]['order']) // 2:,} transactions, each with its snapshot and commit"
     if "order" in claims[0]:
         return f"{len(claims[0]['order']):,} operations in order"
     if "figures" in claims[0]:
