@@ -17,7 +17,17 @@ from types import FrameType
 import typer
 
 from chaos import __version__
-from chaos.cli import clusters, exchange, healing, histories, machine, runs, stories, verifying
+from chaos.cli import (
+    clusters,
+    exchange,
+    healing,
+    histories,
+    machine,
+    probing,
+    runs,
+    stories,
+    verifying,
+)
 from chaos.cli.console import err, say_error
 from chaos.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, AftershockError
 
@@ -30,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (runs, histories, verifying, exchange, clusters, healing, stories, machine):
+for _module in (runs, histories, verifying, exchange, clusters, probing, healing, stories, machine):
     _module.add_to(app)
 
 

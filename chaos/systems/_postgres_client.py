@@ -155,6 +155,8 @@ class Session:
     def __init__(self, address: Address, timeout_s: float, application: str = "aftershock") -> None:
         self.timeout_s = timeout_s
         self._notices: list[str] = []
+        self._result: PGresult | None = None
+        self._to_send = 0
         timeout_ms = max(10, int(timeout_s * 1000))
         conninfo = make_conninfo(
             host=address[0],
@@ -213,6 +215,11 @@ class Session:
         return self._connection.status == ConnStatus.BAD
 
     @property
+    def process(self) -> int:
+        """The number of the server's process."""
+        return self._connection.backend_pid
+
+    @property
     def in_recovery(self) -> bool:
         """Whether the server is a standby, as it last reported by itself (PostgreSQL ≥ 14)."""
         return self._connection.parameter_status(b"in_hot_standby") == b"on"
@@ -221,24 +228,36 @@ class Session:
         self, statement: bytes, values: Sequence[bytes | None] = (), timeout_s: float | None = None
     ) -> PGresult:
         """One statement, its own transaction. Raises psycopg's errors, NoAnswer, NotReplicated."""
-        deadline = time.monotonic() + (timeout_s or self.timeout_s)
+        wait_s = timeout_s or self.timeout_s
+        self.begin(statement, values)
+        result = self.ended(wait_s)
+        if result is None:
+            raise NoAnswer(f"no answer within {wait_s:g} s")
+        return result
+
+    def begin(self, statement: bytes, values: Sequence[bytes | None] = ()) -> None:
+        """Send one statement, as far as the socket takes it."""
         self._notices.clear()
+        self._result = None
         self._connection.send_query_params(statement, values)
-        waiting_to_send = self._connection.flush()
-        result: PGresult | None = None
+        self._to_send = self._connection.flush()
+
+    def ended(self, wait_s: float) -> PGresult | None:
+        """The answer to what was begun, None if it did not come in time; errors as for `run`."""
+        deadline = time.monotonic() + wait_s
         while True:
-            while not waiting_to_send and not self._connection.is_busy():
+            while not self._to_send and not self._connection.is_busy():
                 following = self._connection.get_result()
                 if following is None:
-                    return self._judged(result)
-                result = following
+                    return self._judged(self._result)
+                self._result = following
             left_ms = (deadline - time.monotonic()) * 1000
-            mask = select.POLLIN | (select.POLLOUT if waiting_to_send else 0)
+            mask = select.POLLIN | (select.POLLOUT if self._to_send else 0)
             self._poll.modify(self._connection.socket, mask)
             if left_ms <= 0 or not self._poll.poll(left_ms):
-                raise NoAnswer(f"no answer within {timeout_s or self.timeout_s:g} s")
+                return None
             self._connection.consume_input()
-            waiting_to_send = self._connection.flush()
+            self._to_send = self._connection.flush()
 
     def _judged(self, result: PGresult | None) -> PGresult:
         if result is None:

@@ -16,7 +16,13 @@ from typing import Any
 import psycopg
 
 from chaos.errors import ClusterError
-from chaos.systems._common import operator_step, option_problems, problems, role_problems
+from chaos.systems._common import (
+    operator_step,
+    option_problems,
+    primary_of,
+    problems,
+    role_problems,
+)
 from chaos.systems._postgres_client import (
     DATABASE,
     ERRORS,
@@ -28,6 +34,7 @@ from chaos.systems._postgres_client import (
 )
 from chaos.systems._postgres_clients import CLIENTS, OPTIONS
 from chaos.systems._postgres_conf import PORT, REJOIN, SETTINGS, container
+from chaos.systems._postgres_sql import LEVELS, PostgresSql, waits
 from chaos.systems.base import (
     Address,
     Client,
@@ -39,6 +46,7 @@ from chaos.systems.base import (
     Node,
     Observation,
     Reachable,
+    SqlSession,
     Step,
     read_clock,
 )
@@ -290,6 +298,17 @@ class Postgres:
     client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}
     errors = ERRORS
     steps = STEPS
+    levels = LEVELS
+
+    def sql(self, cluster: Reachable) -> SqlSession:
+        """A session on the primary."""
+        return PostgresSql(cluster.address(primary_of(cluster.nodes).name, "db"))
+
+    def waits(self, watcher: SqlSession, session: SqlSession) -> bool:
+        """Whether `session` waits for another's lock (pg_blocking_pids)."""
+        assert isinstance(watcher, PostgresSql)
+        assert isinstance(session, PostgresSql)
+        return waits(watcher, session)
 
     def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes:
         """A login and one query: a long comment, and a long text."""
