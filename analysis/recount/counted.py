@@ -10,11 +10,11 @@ from itertools import accumulate, product
 from typing import Any
 
 from analysis.proof.rows import NEVER, Op, Refused, plain
-from analysis.recount import bank, sessions
+from analysis.recount import bank, long_fork, sessions
 
 PUTS = ("add", "enqueue", "write", "cas")
 LISTS = ("set", "set-full", "total-queue")  # properties of which a read shows a list
-TOGETHER = ("session-guarantees",)  # properties of all keys at once
+TOGETHER = ("session-guarantees", "long-fork")  # properties of all keys at once
 
 
 class Lists(dict[Any, list[Op]]):
@@ -354,6 +354,7 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
                   "future-read": partial(_unfounded, by=("later",)), "stale-read": _replaced},
     "bank": bank.OBSERVED,
     "session-guarantees": sessions.OBSERVED,
+    "long-fork": long_fork.OBSERVED,
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]]] = {
     "set": (_set_figures, lambda confirmed, **bad: confirmed > 0 == _all(bad)),
@@ -366,4 +367,5 @@ FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]
     "staleness": (_staleness_figures, lambda reads, **bad: reads > 0 == _all(bad)),
     "bank": (bank.figures, bank.right),
     "session-guarantees": (sessions.figures, sessions.right),
+    "long-fork": (long_fork.figures, long_fork.right),
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tests.truth import banks, definitions, oracle, sessions
+from tests.truth import banks, definitions, forks, oracle, sessions
 from tests.truth.counted import Bag, GrowSet, Guarded, Ids, LastRegister, Tally
 from tests.truth.objects import (
     Counter,
@@ -191,6 +191,17 @@ def session_guarantees() -> Property:
     return replace(about, make=make, ties=False)  # of one moment the upper row comes first
 
 
+def long_fork() -> Property:
+    """Transactions on keys that are written once."""
+    return Property(
+        name="long-fork",
+        setting=lambda rng: Setting(initial=rng.choice((None, None, 0, "a"))),
+        make=lambda rng, where: forks.make(rng, where.initial),
+        truth=lambda rows, where: forks.truth(rows, where.initial),
+        by_key=False,
+    )
+
+
 COUNTED = (
     counted(
         "set",
@@ -246,6 +257,7 @@ COUNTED = (
         initials=banks.INITIALS,
     ),
     session_guarantees(),
+    long_fork(),
 )
 INITIAL_LISTS = (None, None, None, [1, 2])
 INITIAL_VALUES = (None, None, 0, 1, "1", [1], 1.0)
