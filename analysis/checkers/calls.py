@@ -40,11 +40,14 @@ class Calls:
         )
 
 
+_HINTS = [name for name in vars(Hints) if not name.startswith("_")]
+
+
 class _Asked(Hints):
     """The hints of a model that may have some of them, or none."""
 
     def __init__(self, model: Model) -> None:
-        for name in ("wants_mismatch", "literal", "observes", "likeness", "unanswered"):
+        for name in _HINTS:
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
 

@@ -42,6 +42,9 @@ class Model(Protocol):
         """The state after `op`, None when it is impossible in `state` (no state is ever None)."""
 
 
+ANY = object()  # what an operation takes that depends on the state in a way of its own
+
+
 class Hints:
     """What a model may say besides, to be searched faster. The answers here are always sound."""
 
@@ -59,6 +62,22 @@ class Hints:
     def unanswered(self, op: Op) -> Op:
         """An acknowledged `op` as it was before its answer came: `ok` is False, no result."""
         return op
+
+    def overwrites(self, op: Op) -> bool:
+        """Whether `op` is always possible, and what it leaves does not depend on what was there."""
+        return False
+
+    def provides(self, op: Op) -> Hashable | None:
+        """A token for what `op` leaves; None: it cannot be said what that is good for.
+
+        Right after an operation that gives a token, one that does not take it is impossible, or
+        leaves what it would have left before.
+        """
+        return None
+
+    def requires(self, op: Op) -> Hashable | None:
+        """The token that `op` needs, ANY if it may need any, None if it is always the same."""
+        return ANY
 
 
 class _Builtin(Hints):
@@ -86,6 +105,20 @@ class Register(_Builtin):
     def __init__(self, initial: Any = None) -> None:
         self.initial = (initial,)
 
+    def overwrites(self, op: Op) -> bool:
+        """A write does."""
+        return op.f == "write"
+
+    def provides(self, op: Op) -> Hashable | None:
+        """The value that is there then."""
+        return (op.value,)
+
+    def requires(self, op: Op) -> Hashable | None:
+        """The value that must be there."""
+        if op.f == MISMATCH:
+            return ANY
+        return None if op.f == "write" else (op.value if op.f == "read" else op.expected,)
+
     def step(self, state: Any, op: Op) -> Any:
         """Reads and cas need the value that is there."""
         if op.f == "write":
@@ -110,6 +143,10 @@ class KvAppend(_Builtin):
 
     def __init__(self, initial: Any = None) -> None:
         self.initial = "" if initial is None else initial
+
+    def overwrites(self, op: Op) -> bool:
+        """A write does."""
+        return op.f == "write"
 
     def step(self, state: Any, op: Op) -> Any:
         """Reads need exactly the text that is there."""

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from analysis.checkers.base import Meter
 from analysis.checkers.calls import Calls, hints_of, read_calls
-from analysis.checkers.models import Hints, Model, Op
+from analysis.checkers.models import ANY, Hints, Model, Op
 from analysis.history import History, Ints
 
 
@@ -103,12 +103,16 @@ def _search(calls: Calls, model: Model, hints: Hints, meter: Meter, state: Hasha
     return Outcome(order=np.array(found, np.int64))
 
 
+NOTHING, ANYTHING, UNKNOWN = -1, -2, -3  # tokens beside those that a model names
+
+
 class _Plan:
     """Operations sorted for the search.
 
     Those that happened stand in the order of their returns; `begun[i]` has bit k if operation
-    i + k has begun when operation i returns. `spare` are the kinds of the others: (kind, their
-    rows in order of their start, how many of them have begun at each return).
+    i + k has begun when operation i returns, `looks[i]` and `blind[i]` only if it also
+    changes nothing, or overwrites whatever was there. What two operations of one *kind* do is
+    the same; `gives` and `takes` are tokens by kind (`Hints.provides`).
     """
 
     def __init__(self, calls: Calls, hints: Hints) -> None:
@@ -116,48 +120,100 @@ class _Plan:
         known.sort(key=lambda n: (calls.ends[n], calls.starts[n], n))
         self.rows = [calls.rows[n] for n in known]
         self.count = len(known)
-        ends = [calls.ends[n] for n in known]
-        kinds: dict[Hashable, int] = {}
         self.ops: list[Op] = []  # one of each kind
-        self.kinds = [self._kind(calls.ops[n], hints, kinds) for n in known]
-        self.looks = [hints.observes(calls.ops[n]) for n in known]
-        self.begun = _begun([calls.starts[n] for n in known], ends)
-        others: dict[int, list[int]] = {}
-        for n in sorted(range(len(calls.rows)), key=lambda n: (calls.starts[n], n)):
-            if not calls.known[n] and not hints.observes(calls.ops[n]):
-                others.setdefault(self._kind(calls.ops[n], hints, kinds), []).append(n)
-        self.spare = []
-        for kind, chosen in others.items():
-            starts = np.array([calls.starts[n] for n in chosen])
-            open_at = np.searchsorted(starts, np.array(ends, np.int64), side="right").tolist()
-            self.spare.append((kind, [calls.rows[n] for n in chosen], open_at))
+        self.overwrites: list[bool] = []
+        self.gives: list[int] = []
+        self.takes: list[int] = []
+        self._hints = hints
+        self._numbers: dict[Hashable, int] = {}
+        self._tokens: dict[Hashable, int] = {}
+        self.kinds = [self._kind(calls.ops[n]) for n in known]
+        ends = [calls.ends[n] for n in known]
+        order = sorted((calls.starts[n], place) for place, n in enumerate(known))
+        self.begun = _begun(order, ends)
+        look = [hints.observes(calls.ops[n]) for n in known]
+        self.looks = _begun([each for each in order if look[each[1]]], ends)
+        blind = [self.overwrites[kind] for kind in self.kinds]
+        self.blind = _begun([each for each in order if blind[each[1]]], ends)
+        self.spare = self._spare(calls, np.array(ends, np.int64))
+        self.tells = any(token != UNKNOWN for token in self.gives)
 
-    def _kind(self, op: Op, hints: Hints, kinds: dict[Hashable, int]) -> int:
-        number = kinds.setdefault(hints.likeness(op), len(kinds))
+    def _spare(self, calls: Calls, ends: Ints) -> list[_Spare]:
+        """Operations without an answer, but for those that change nothing."""
+        kinds: dict[int, list[int]] = {}
+        for n in sorted(range(len(calls.rows)), key=lambda n: (calls.starts[n], n)):
+            if not calls.known[n] and not self._hints.observes(calls.ops[n]):
+                kinds.setdefault(self._kind(calls.ops[n]), []).append(n)
+        found, shift = [], 0
+        for kind, chosen in kinds.items():
+            starts = np.array([calls.starts[n] for n in chosen])
+            begun = np.searchsorted(starts, ends, side="right").tolist()
+            rows = [calls.rows[n] for n in chosen]
+            found.append(_Spare(kind, rows, begun, shift, (1 << len(rows).bit_length()) - 1))
+            shift += len(rows).bit_length() + 1
+        return found
+
+    def _kind(self, op: Op) -> int:
+        hints = self._hints
+        number = self._numbers.setdefault(hints.likeness(op), len(self.ops))
         if number == len(self.ops):
             self.ops.append(op)
+            self.overwrites.append(hints.overwrites(op))
+            self.gives.append(self._token(hints.provides(op), UNKNOWN))
+            self.takes.append(self._token(hints.requires(op), NOTHING))
         return number
 
+    def _token(self, token: Hashable, absent: int) -> int:
+        if token is None:
+            return absent
+        if token is ANY:
+            return ANYTHING
+        return self._tokens.setdefault(token, len(self._tokens))
 
-def _begun(starts: list[int], ends: list[int]) -> list[int]:
-    order = sorted(range(len(starts)), key=starts.__getitem__)
+
+class _Spare(NamedTuple):
+    """The operations of one kind without an answer, and where their count is packed."""
+
+    kind: int
+    rows: list[int]  # in the order of their starts
+    begun: list[int]  # how many have begun at each return
+    shift: int
+    mask: int
+
+
+def _begun(order: list[tuple[int, int]], ends: list[int]) -> list[int]:
+    """For each return a window of bits: which of some operations (start, place) have begun."""
     begun, window, following = [], 0, 0
     for place, end in enumerate(ends):
-        while following < len(order) and starts[order[following]] <= end:
-            window |= 1 << (order[following] - place)
+        while following < len(order) and order[following][0] <= end:
+            window |= 1 << (order[following][1] - place)
             following += 1
         begun.append(window)
         window >>= 1
     return begun
 
 
-class _Walk:
-    """One depth-first walk.
+class _Place(NamedTuple):
+    """Where a walk is. Bits are of the operations from `at` on.
 
-    A place is (i, done, state, used): the return to come; which of the operations from i on are
-    in the order already, as bits; the number of the state; how many of each spare kind are
-    used, packed into one integer with a guard bit above each count.
+    `free` has those that overwrite, began before another one was put into the order, and are not
+    in it themselves: when they return they may as well have been just before that one.
     """
+
+    at: int  # the return to come
+    done: int  # bits: which are in the order
+    free: int
+    state: int  # its number
+    used: int  # how many of each spare kind, packed with a guard bit above each count
+    path: Any  # (path before, row, how), None at first
+    begun: bool  # something was put into the order for the sake of the return to come
+
+
+_PLAIN, _OVER, _FREED = range(3)  # how an operation came into the order
+
+
+class _Walk:
+    """One depth-first walk."""
 
     def __init__(self, plan: _Plan, model: Model, meter: Meter, state: Hashable) -> None:
         self._plan = plan
@@ -166,88 +222,146 @@ class _Walk:
         self._states: list[Hashable] = [state]
         self._numbers: dict[Hashable, int] = {state: 0}
         self._after: list[dict[int, int]] = [{} for _ in plan.ops]  # of a kind: state → state
-        self._been: list[dict[tuple[int, int], list[int]]] = [{} for _ in range(plan.count)]
+        self._been: list[dict[tuple[int, bool, int], list[tuple[int, int, int]]]] = [
+            {} for _ in range(plan.count)
+        ]
         self._furthest = 0
-        self._shifts, self._guards, shift = [], 0, 0
-        for _, rows, _ in plan.spare:
-            self._shifts.append(shift)
-            shift += len(rows).bit_length() + 1
-            self._guards |= 1 << (shift - 1)
+        self._guards = sum((spare.mask + 1) << spare.shift for spare in plan.spare)
 
     def run(self) -> list[int] | int:
         """An order of rows, or the row whose return nobody passes."""
         plan = self._plan
-        stack: list[Any] = []
-        self._push(stack, 0, 0, 0, 0, None)
+        stack: list[_Place] = []
+        self._push(stack, _Place(0, 0, 0, 0, 0, None, False))
         while stack:
-            place, done, state, used, path = stack.pop()
-            if place == plan.count:
-                return _rows(path)
-            children: list[Any] = []
-            self._expand(children, place, done, state, used, path)
+            here = stack.pop()
+            if here.at == plan.count:
+                return _rows(here.path)
+            children: list[_Place] = []
+            self._expand(children, here)
             stack.extend(reversed(children))
         return plan.rows[self._furthest]
 
-    def _expand(
-        self, children: list[Any], place: int, done: int, state: int, used: int, path: Any
-    ) -> None:
+    def _expand(self, children: list[_Place], here: _Place) -> None:
         """All places one operation further."""
         plan = self._plan
-        todo = plan.begun[place] & ~done
+        at, done, free, state, used, path, begun = here
+        if free & 1 and not begun:
+            step = (path, plan.rows[at], _FREED)
+            self._push(children, _Place(at + 1, done >> 1, free >> 1, state, used, step, False))
+        wanted, spares = self._wanted(here)
+        todo = plan.begun[at] & ~plan.looks[at] & ~done
+        blind = plan.blind[at] & ~done
         tried = set()
         while todo:
             bit = todo & -todo
             todo ^= bit
-            number = place + bit.bit_length() - 1
+            number = at + bit.bit_length() - 1
             kind = plan.kinds[number]
             if kind in tried:
+                continue
+            over = plan.overwrites[kind]
+            if over and bit > 1 and wanted is not None and plan.gives[kind] not in wanted:
                 continue
             tried.add(kind)
             after = self._step(state, kind)
             if after >= 0:
-                row = plan.rows[number]
-                self._push(children, place, done | bit, after, used, (path, row))
-        for shift, (kind, rows, open_at) in zip(self._shifts, plan.spare, strict=True):
-            count = (used >> shift) & ((1 << len(rows).bit_length()) - 1)
-            if kind in tried or count >= open_at[place]:
-                continue
+                left = (blind if over else free) & ~bit
+                step = (path, plan.rows[number], _OVER if over else _PLAIN)
+                self._push(children, _Place(at, done | bit, left, after, used, step, True))
+        for spare in spares:
+            kind = spare.kind
             after = self._step(state, kind)
-            if after >= 0 and after != state:
-                self._push(children, place, done, after, used + (1 << shift), (path, rows[count]))
-        self._meter.spend(len(tried) + len(plan.spare) + 1)
+            if kind in tried or after < 0 or after == state:
+                continue
+            over = plan.overwrites[kind]
+            step = (path, spare.rows[used >> spare.shift & spare.mask], _OVER if over else _PLAIN)
+            left = blind if over else free
+            self._push(
+                children, _Place(at, done, left, after, used + (1 << spare.shift), step, True)
+            )
+        self._meter.spend(len(tried) + len(spares) + 1)
 
-    def _push(
-        self, children: list[Any], place: int, done: int, state: int, used: int, path: Any
-    ) -> None:
+    def _wanted(self, here: _Place) -> tuple[set[int] | None, list[_Spare]]:
+        """Tokens that an operation open here takes, and the spare ones that may give them.
+
+        An operation that gives something else would be of no use to whatever comes next. None:
+        anything may be of use.
+        """
+        plan, at, used = self._plan, here.at, here.used
+        left = [s for s in plan.spare if used >> s.shift & s.mask < s.begun[at]]
+        if not plan.tells:
+            return None, left
+        wanted = {UNKNOWN}
+        todo = plan.begun[at] & ~here.done
+        while todo:
+            bit = todo & -todo
+            todo ^= bit
+            wanted.add(plan.takes[plan.kinds[at + bit.bit_length() - 1]])
+        if ANYTHING in wanted:
+            return None, left
+        wanted.discard(NOTHING)
+        spares: list[_Spare] = []
+        more = left
+        while more:
+            more = [spare for spare in left if plan.gives[spare.kind] in wanted]
+            left = [spare for spare in left if plan.gives[spare.kind] not in wanted]
+            spares += more
+            takes = {plan.takes[spare.kind] for spare in more}
+            if ANYTHING in takes:
+                return None, spares + left
+            wanted |= takes - {NOTHING}
+        return wanted, spares
+
+    def _push(self, children: list[_Place], there: _Place) -> None:
         """Go on to the next return that is not in the order yet; remember to have been there."""
         plan = self._plan
-        begun, looks, kinds = plan.begun, plan.looks, plan.kinds
-        first = place
-        while place < plan.count:
-            todo = begun[place] & ~done
+        at, done, free, state, used, path, begun = there
+        first = at
+        while at < plan.count:
+            todo = plan.looks[at] & ~done
             while todo:
                 bit = todo & -todo
                 todo ^= bit
-                number = place + bit.bit_length() - 1
-                if looks[number] and self._step(state, kinds[number]) >= 0:
+                number = at + bit.bit_length() - 1
+                if self._step(state, plan.kinds[number]) >= 0:
                     done |= bit
-                    path = (path, plan.rows[number])
-            if not done & 1:
+                    path = (path, plan.rows[number], _PLAIN)
+            if done & 1 == 0:
                 break
             done >>= 1
-            place += 1
-        self._meter.spend(place - first + 1)
-        if place == plan.count:
-            children.append((place, 0, state, used, path))
-            return
-        self._furthest = max(self._furthest, place)
-        been = self._been[place].setdefault((done, state), [])
-        guards = self._guards
-        if any(((used | guards) - before) & guards == guards for before in been):
-            return
-        been[:] = [b for b in been if ((b | guards) - used) & guards != guards]
-        been.append(used)
-        children.append((place, done, state, used, path))
+            free >>= 1
+            at += 1
+            begun = False
+        self._meter.spend(at - first + 1)
+        if at < plan.count:
+            self._furthest = max(self._furthest, at)
+            if self._known(at, done, free, state, used, begun):
+                return
+        children.append(_Place(at, done, free, state, used, path, begun))
+
+    def _known(self, at: int, done: int, free: int, state: int, used: int, begun: bool) -> bool:
+        """Whether a place as good as this was seen; else it is remembered.
+
+        As good: no more of the spare ones used, and what is not in the order here and is in it
+        there, or the other way round, can be freed.
+        """
+        been = self._been[at].setdefault((state, begun, done & ~self._plan.blind[at]), [])
+        guards, more = self._guards, used | self._guards
+        for b, d, f in been:
+            fits = not free & ~f and not d & ~done and not done & ~(d | f)
+            if fits and (more - b) & guards == guards:
+                return True
+        been[:] = [
+            (b, d, f)
+            for b, d, f in been
+            if ((b | guards) - used) & guards != guards
+            or f & ~free
+            or done & ~d
+            or d & ~(done | free)
+        ]
+        been.append((used, done, free))
+        return False
 
     def _step(self, state: int, kind: int) -> int:
         """The number of the state after an operation of this kind, -1 when it is impossible."""
@@ -266,8 +380,19 @@ class _Walk:
 
 
 def _rows(path: Any) -> list[int]:
-    found = []
+    """The rows of a path in their order; a freed one is just before the last that overwrote."""
+    steps = []
     while path is not None:
-        path, row = path
-        found.append(row)
-    return found[::-1]
+        path, *step = path
+        steps.append(step)
+    groups: list[list[int]] = [[]]
+    freed: list[list[int]] = [[]]
+    for row, how in reversed(steps):
+        if how == _FREED:
+            freed[-1].append(row)
+            continue
+        if how == _OVER:
+            groups.append([])
+            freed.append([])
+        groups[-1].append(row)
+    return [row for some, late in zip(freed, groups, strict=True) for row in (*some, *late)]

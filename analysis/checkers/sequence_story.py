@@ -166,10 +166,9 @@ def _false_empty(ground: Ground) -> Story:
 def _misses(ground: Ground, elements: Elements, empties: Empties) -> bool:
     """Whether these elements cannot have been away when these answers were given."""
     ground.meter.in_time()
-    jokers = ground.gathered.jokers
-    tried = test(
-        ground.discipline.guesses[0](elements, jokers, empties), empties, ground.discipline
-    )
+    guess = ground.discipline.guesses[0]
+    guessed = guess(elements, ground.gathered.jokers, empties, ground.meter)
+    tried = test(guessed, empties, ground.discipline)
     return len(tried.bad) > 0
 
 

@@ -28,7 +28,7 @@ from analysis.checkers.presence import moments
 from analysis.checkers.search import decide
 from analysis.history import FAIL, History, Ints, Mask
 
-Guess = Callable[[Elements, Jokers, Empties], Elements]
+Guess = Callable[[Elements, Jokers, Empties, Meter], Elements]
 
 
 class Arranged(Protocol):
@@ -102,7 +102,7 @@ def settle(gathered: Gathered, discipline: Discipline, meter: Meter) -> Settled:
     shaky = np.isin(bare.key, np.unique(jokers.key)) & discipline.hazy(bare)
     bare = bare.only(~shaky)
     silent = empties.only(np.isin(empties.key, failing))
-    broken = test(discipline.guesses[0](bare, jokers, silent), silent, discipline)
+    broken = test(discipline.guesses[0](bare, jokers, silent, meter), silent, discipline)
     unsure = np.setdiff1d(failing, broken.bad)
     if len(doubtful):
         orders = _without(orders, doubtful, gathered)
@@ -125,7 +125,7 @@ def _guess(
     orders, given_up = [], []
     for guess in discipline.guesses:
         meter.in_time()
-        tried = test(guess(elements, jokers, empties), empties, discipline)
+        tried = test(guess(elements, jokers, empties, meter), empties, discipline)
         bad = tried.bad
         if len(bad):
             good = test(
@@ -195,7 +195,7 @@ def _with(elements: Elements, kept: list[int], more: Ints) -> Elements:
 def in_turn(by: Callable[[Elements], Ints]) -> Guess:
     """The guess that the i-th joker of a key took the i-th of its elements that nobody took."""
 
-    def guess(elements: Elements, jokers: Jokers, empties: Empties) -> Elements:
+    def guess(elements: Elements, jokers: Jokers, empties: Empties, meter: Meter) -> Elements:
         loose = np.flatnonzero(elements.take == NOBODY)
         if not len(loose) or not len(jokers.row):
             return elements
@@ -219,7 +219,7 @@ def _nth(keys: Ints) -> Ints:
     return np.arange(len(keys)) - np.repeat(first, np.diff(np.append(first, len(keys))))
 
 
-def last_come(elements: Elements, jokers: Jokers, empties: Empties) -> Elements:
+def last_come(elements: Elements, jokers: Jokers, empties: Empties, meter: Meter) -> Elements:
     """The guess that each joker took the element shown last of those that nobody took."""
     loose = np.flatnonzero((elements.take == NOBODY) & np.isin(elements.key, jokers.key))
     order = np.argsort(jokers.start, kind="stable")

@@ -2,8 +2,10 @@
 
 An observation that is possible now is put into the order at once: it changes nothing, so sooner is
 never worse. So only writes and cas are choices. A write is no choice while an operation that must
-see the current value is still to come, nor if what its block waits for could then never happen.
-What has failed is remembered by what was done and what each key held.
+see the current value is still to come, nor if what its block waits for could then never happen. One
+that need not have happened is one only right before an observation of its value that is ready.
+What has failed is remembered by what was done and what each key held; to have used more of what
+need not have happened is never better.
 """
 
 from __future__ import annotations
@@ -74,7 +76,13 @@ class _Walk:
         self._order: list[int] = []
         self._done = 0  # bits
         self._undo: list[tuple[int, int, int]] = []  # node, the state and block of its key before
-        self._failed: set[tuple[int, tuple[int, ...]]] = set()
+        self._spare = _Spare(programs)
+        numbers = (programs.written, programs.seen, programs.initial)
+        values = 1 + max(int(number.max(initial=0)) for number in numbers)
+        self._wanted, self._writers = [0] * values, [0] * values  # still to come, of each value
+        for node, (written, seen) in enumerate(zip(self._written, self._seen, strict=True)):
+            self._writers[written] += written >= 0
+            self._wanted[seen] += seen >= 0 and not self._optional[node]
 
     def run(self) -> Ints | None:
         """All nodes in order, or None."""
@@ -92,9 +100,10 @@ class _Walk:
                 self._meter.spend()
                 self._put(node)
                 self._observe()
-                choices = [] if self._known_failure() else self._choices()
+                failed = self._spare.failed(self._done, tuple(self._state))
+                choices = [] if failed else self._choices()
                 continue
-            self._failed.add((self._done, tuple(self._state)))
+            self._spare.fail(self._done, tuple(self._state))
             if not stack:
                 return None
             until, choices = stack.pop()
@@ -102,17 +111,21 @@ class _Walk:
                 self._take_back()
         return np.array(self._order, np.int64)
 
-    def _known_failure(self) -> bool:
-        return bool(self._failed) and (self._done, tuple(self._state)) in self._failed
-
     def _choices(self) -> list[int]:
         """Writes and cas that are possible now, the one to try first last."""
         self._meter.spend(len(self._ready))
-        found = [
-            node
-            for node in self._ready
-            if self._written[node] >= 0 and self._possible(node) and self._open(node)
-        ]
+        asked = {self._seen[node] for node in self._ready} - {-1}
+        found: list[int] = []
+        alike: dict[tuple[int, int], int] = {}
+        for node in self._ready:
+            written, seen = self._written[node], self._seen[node]
+            if written < 0 or not self._possible(node) or not self._open(node):
+                continue
+            if not self._optional[node]:
+                found.append(node)
+            elif written in asked and written != seen:
+                alike.setdefault((written, seen), node)
+        found += alike.values()
         found.sort(key=lambda node: (-self._moment[node], -node))
         return found
 
@@ -120,7 +133,11 @@ class _Walk:
         return self._seen[node] < 0 or self._seen[node] == self._state[self._key[node]]
 
     def _open(self, node: int) -> bool:
-        """Whether nobody who must see what the key holds is still to come."""
+        """Whether nobody who must see what the key holds is still to come, or another writes it."""
+        held = self._state[self._key[node]]
+        own = self._seen[node] == held and not self._optional[node]
+        if self._wanted[held] > own and not self._writers[held]:
+            return False
         block = self._block[self._key[node]]
         return block < 0 or block == self._of[node] or self._ended[block]
 
@@ -161,7 +178,7 @@ class _Walk:
         self._undo.append((node, self._state[key], self._block[key]))
         self._order.append(node)
         self._done |= 1 << node
-        self._left -= not self._optional[node]
+        self._count_off(node, -1)
         self._ready.discard(node)
         if self._written[node] >= 0:
             self._state[key] = self._written[node]
@@ -172,6 +189,15 @@ class _Walk:
             self._waiting[after] -= 1
             if not self._waiting[after]:
                 self._release(after)
+
+    def _count_off(self, node: int, change: int) -> None:
+        """A node less is still to come, or one more."""
+        must = not self._optional[node]
+        self._left += change * must
+        if self._written[node] >= 0:
+            self._writers[self._written[node]] += change
+        if self._seen[node] >= 0:
+            self._wanted[self._seen[node]] += change * must
 
     def _release(self, node: int) -> None:
         """Nothing must come before the node any more."""
@@ -199,7 +225,7 @@ class _Walk:
         key = self._key[node]
         self._order.pop()
         self._done ^= 1 << node
-        self._left += not self._optional[node]
+        self._count_off(node, 1)
         self._state[key], self._block[key] = state, block
         self._hold(key)
         self._withdraw(node)
@@ -217,3 +243,35 @@ class _Walk:
                     self._hold(self._key_of[after - self._count])
                     self._withdraw(after)
             self._waiting[after] += 1
+
+
+class _Spare:
+    """Remembers where the search failed: with as many of what need not have happened, or fewer.
+
+    Those that write and see the same are alike: how many of them were used says all.
+    """
+
+    def __init__(self, programs: Programs) -> None:
+        self._mask = 0
+        kinds: dict[tuple[int, int], int] = {}
+        for node in np.flatnonzero(programs.optional).tolist():
+            self._mask |= 1 << node
+            kind = (int(programs.written[node]), int(programs.seen[node]))
+            kinds[kind] = kinds.get(kind, 0) | 1 << node
+        self._kinds = list(kinds.values())
+        self._known: dict[tuple[int, tuple[int, ...]], list[tuple[int, ...]]] = {}
+
+    def fail(self, done: int, state: tuple[int, ...]) -> None:
+        """From here there is no way on."""
+        self._known.setdefault((done & ~self._mask, state), []).append(self._used(done))
+
+    def failed(self, done: int, state: tuple[int, ...]) -> bool:
+        """Whether it is known that there is none."""
+        if not self._known:
+            return False
+        before = self._known.get((done & ~self._mask, state), ())
+        used = self._used(done) if before else ()
+        return any(all(a <= b for a, b in zip(less, used, strict=True)) for less in before)
+
+    def _used(self, done: int) -> tuple[int, ...]:
+        return tuple((done & kind).bit_count() for kind in self._kinds)

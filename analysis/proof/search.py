@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from analysis.proof.rows import NEVER, Op, Refused, Rows, plain
 
 STEPS = 3_000_000
 LOOKS = ("read", "contains", "peek", "cas-mismatch")  # operations without effect
+NOTHING = Op(-1, -1, "", None, None, False, False, -1, None, NEVER, NEVER, NEVER)
 PARTS = ("set", "queue", "stack")  # models of which values may be left out
 
 
@@ -29,6 +31,35 @@ class Place(NamedTuple):
         while bits & 1:
             low, bits = low + 1, bits >> 1
         return self._replace(lanes=(*self.lanes[:n], (low, bits), *self.lanes[n + 1 :]))
+
+
+class Ahead:
+    """What reads of a text are to come. The next one begins with what is there, if no write can
+    come before it; and what need not have happened is of no use if no read shows it.
+    """
+
+    def __init__(self, lane: list[Op], spare: list[Op]) -> None:
+        self._lane, self._read, self._write = lane, [NOTHING], [NEVER]
+        self._spare = [(n, op.start) for n, op in enumerate(spare) if op.f == "write"]
+        for op in reversed(lane):  # of what starts no sooner: the first read to end, the next write
+            first = self._read[-1]
+            self._read.append(op if op.f == "read" and op.end < first.end else first)
+            self._write.append(op.start if op.f == "write" else self._write[-1])
+
+    def allows(self, op: Op, there: Place) -> bool:
+        """Whether the operation may be the last in the order so far."""
+        ((low, bits),), ((text,),) = there.lanes, there.states
+        far = low + bits.bit_length()
+        left = [op for n, op in enumerate(self._lane[low:far]) if not bits >> n & 1]
+        reads = [op for op in left if op.f == "read"] + [self._read[len(self._lane) - far]]
+        read = min(reads, key=lambda op: op.end)
+        writes = [op.start for op in left if op.f == "write"] + [self._write[len(self._lane) - far]]
+        writes += [start for n, start in self._spare if not there.spare >> n & 1]
+        if op.end < NEVER or min(writes) > read.end:
+            return min(writes) <= read.end or (read.value or "").startswith(text)
+        later = takewhile(lambda op: op.start <= read.end, self._lane[far:])
+        reads += [op for op in later if op.f == "read"]
+        return any((op.value or "").startswith(text) for op in reads)
 
 
 def no_order(rows: Rows, claim: Any, model: Model, initial: Any, *, serial: bool) -> None:
@@ -90,6 +121,7 @@ def _has_order(ops: list[Op], must: set[int], model: Model, initial: Any, *, ser
     spare = [op for op in ops if op.row not in must]
     keys = {key: n for n, key in enumerate(dict.fromkeys(op.key for op in ops))}
     first = model.freeze(model.first(initial))
+    ahead = Ahead(lanes[0], spare) if model is MODELS["kv-append"] and len(lanes) == 1 else None
     stack = [Place(((0, 0),) * len(lanes), 0, (first,) * len(keys))]
     steps, seen = 0, set(stack)
     while stack:
@@ -110,7 +142,7 @@ def _has_order(ops: list[Op], must: set[int], model: Model, initial: Any, *, ser
             if model.step(state, op):
                 states = (*here.states[:n], model.freeze(state), *here.states[n + 1 :])
                 there = there._replace(states=states)
-                if there not in seen:
+                if there not in seen and (ahead is None or ahead.allows(op, there)):
                     seen.add(there)
                     stack.append(there)
                 if op.f in looks:

@@ -32,7 +32,7 @@ from tests.truth.rows import Row, table
 ANALYSIS = Path(__file__).parents[2] / "analysis"
 PROOF = sorted((ANALYSIS / "proof").glob("*.py"))
 RECOUNT = sorted((ANALYSIS / "recount").glob("*.py"))
-LINES_MAX = 870  # of orders, in all files together: to be read in one sitting
+LINES_MAX = 930  # of orders, in all files together: to be read in one sitting
 OURS = ("analysis.proof.", "analysis.recount.")
 
 
