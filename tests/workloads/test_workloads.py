@@ -13,9 +13,12 @@ from chaos.errors import SpecError
 from chaos.record.op import Invocation, Result
 from chaos.workloads.base import LoadShape, Workload
 from chaos.workloads.register import WORKLOAD as REGISTER
+from chaos.workloads.session import WORKLOAD as SESSION
 from chaos.workloads.set import WORKLOAD as SET
 
-BOTH = pytest.mark.parametrize("workload", [REGISTER, SET], ids=["register", "set"])
+BOTH = pytest.mark.parametrize(
+    "workload", [REGISTER, SET, SESSION], ids=["register", "set", "session"]
+)
 
 
 def take(workload: Workload, n: int, client: int = 0, clients: int = 1, seed: int = 1,
@@ -46,6 +49,15 @@ def test_no_two_clients_write_the_same_value(workload: Workload, clients: int, s
 def test_the_same_seed_gives_the_same_operations(workload: Workload) -> None:
     shape = LoadShape(keys=20, distribution="zipf")
     assert take(workload, 100, shape=shape) == take(workload, 100, shape=shape)
+
+
+def test_a_session_goes_through_every_node_alike() -> None:
+    found = Counter(operation.at % 3 for operation in take(SESSION, 3000))
+    assert set(found) == {0, 1, 2}
+    assert max(found.values()) < 1.15 * min(found.values())
+    reads = [op for client in range(2) for op in SESSION.final(LoadShape(keys=3), client, 2)]
+    assert [op.key for op in reads] == 2 * ["k0", "k1", "k2"]
+    assert {op.at for op in reads} == {0}
 
 
 def test_the_mix_is_the_one_asked_for() -> None:
