@@ -38,7 +38,8 @@ def flaws_of_lists(versions: Versions) -> tuple[Flaw, ...]:
     inner = np.ones(len(write), np.bool_)
     inner[versions.begin[1:] - 1] = False
     nobody = inner & (write == NOBODY)
-    failed = inner & (write >= 0) & (versions.writer == NOBODY)
+    failed = inner & ~nobody & (versions.writer == NOBODY)
+    failed[failed] = told.outcome[versions.owner[write[failed]]] == FAIL
     twice = inner & (write >= 0) & (versions.place[write] != place)
     if nobody.any():
         twice |= _repeated(versions, np.flatnonzero(nobody))

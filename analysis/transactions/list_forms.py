@@ -37,8 +37,9 @@ def lost_updates(analysis: Analysis) -> Updates:
     versions = analysis.versions
     told = analysis.transactions
     reads = np.flatnonzero((versions.ext >= 0) & versions.good)
-    both = updating(versions, reads)
-    reads = reads[both]
+    reads = reads[updating(versions, reads)]
+    last = versions.begin[told.key[reads]] + versions.ext[reads] - 1
+    reads = reads[(versions.ext[reads] == 0) | (versions.writer[last] >= 0)]
     cell = versions.begin[told.key[reads]] + versions.ext[reads]
     order = np.lexsort((reads, cell))
     reads, cell = reads[order], cell[order]

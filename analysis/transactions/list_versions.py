@@ -44,7 +44,9 @@ class Versions:
     good: Mask  # (m) false for odd reads
     begin: Ints  # (keys + 1)
     write: Codes  # (places) the append that wrote the element; NOBODY
-    writer: Codes  # (places) its transaction; NOBODY where it failed, too: that is no version
+    writer: (
+        Codes  # (places) its transaction; NOBODY where it failed or the element repeats: no version
+    )
     place: Codes  # (m) of an append: the first place of its element, -1 if no read shows it
     odd_read: Ints  # elements of odd reads: which read …
     odd_write: Codes  # … and the append that wrote it, or NOBODY
@@ -87,6 +89,8 @@ def version_orders(told: Transactions) -> Versions:
     writer = np.where(write >= 0, owner[write], np.int32(NOBODY))
     if (told.outcome == FAIL).any():
         writer[(writer >= 0) & (told.outcome[writer] == FAIL)] = NOBODY
+    place = _first_places(write, len(ext))
+    writer[place[write] != np.arange(len(write))] = NOBODY
     rewritten = np.zeros(len(ext), np.bool_)
     rewritten[previous[previous >= 0]] = True
     return Versions(
@@ -102,7 +106,7 @@ def version_orders(told: Transactions) -> Versions:
         begin=begin,
         write=write,
         writer=writer,
-        place=_first_places(write, len(ext)),
+        place=place,
         odd_read=odd_read,
         odd_write=odd_write,
         silent=_silent(told, shared, write, odd_write),
