@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,18 @@ def test_judged_again_it_says_the_same(name: str) -> None:
     stored, again = read_json(run.path / RESULTS), judge(run)
     for check in (*stored["checks"], *again["checks"]):
         check.pop("seconds")
+        check.pop("proof")
     assert {**again, "path": "."} == stored
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_certificates_are_accepted(name: str) -> None:
+    folder = RECORDED / name
+    proofs = [check["proof"] for check in read_json(folder / RESULTS)["checks"]]
+    assert proofs == [str(path.relative_to(folder)) for path in sorted(folder.glob("proofs/*"))]
+    command = [str(Path(sys.executable).parent / "aftershock"), "verify", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.count("accepted")) == (0, len(proofs)), done
 
 
 @pytest.mark.parametrize("name", NAMES)
