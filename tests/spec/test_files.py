@@ -48,6 +48,7 @@ SHIPPED_EXPERIMENTS = [
     "postgres-write-skew",
     "postgres-write-skew-serializable",
     "redis-append",
+    "redis-append-split-brain",
     "redis-split-brain",
     "redis-split-brain-guarded",
 ]
