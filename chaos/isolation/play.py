@@ -37,7 +37,7 @@ def probe(system: SpeaksSql, cluster: Reachable, levels: Sequence[str]) -> Itera
         _told(watcher, "create table test (id int primary key, value int)")
         for level in levels:
             for each in PROBES:
-                played = [(s, _Play(system, cluster, watcher, level).run(s)) for s in each.scripts]
+                played = [(s, Play(system, cluster, watcher, level).run(s)) for s in each.scripts]
                 yield _outcome(each, level, played)
         _told(watcher, "drop table test")
 
@@ -86,7 +86,7 @@ class _Actor:
     over: bool = False  # committed, rolled back or refused
 
 
-class _Play:
+class Play:
     """One script, once."""
 
     def __init__(

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from chaos.isolation.play import Play
+from chaos.isolation.scripts import Script
 from chaos.record.op import Invocation
 from chaos.registry import SYSTEMS
 from chaos.runtime import images
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.spec.topology import Region, Topology, TopologyNode
 from chaos.systems._postgres_client import Session
-from chaos.systems.base import Client, ClientSpec, Definite, classify
+from chaos.systems.base import Client, ClientSpec, Definite, SpeaksSql, classify
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 SYSTEM = SYSTEMS.get("postgres")
@@ -184,3 +186,31 @@ def test_a_deadlock_is_refused_and_one_of_the_two_goes_on(opened: Opened) -> Non
     assert read(one, 6) == read(one, 6)
     six, seven = read(two, 6), read(one, 7)
     assert sorted(six) == sorted(seven), "each transaction is there whole, or not at all"
+
+
+def test_a_deadlock_among_the_sessions_of_a_probe_is_played_to_its_end(
+    cluster: RunningCluster,
+) -> None:
+    assert isinstance(SYSTEM, SpeaksSql)
+    script = Script(
+        steps="""
+            T1 update test set value = 11 where id = 1
+            T2 update test set value = 22 where id = 2
+            T1 update test set value = 12 where id = 2
+            T2 update test set value = 21 where id = 1
+            T1 commit
+            T2 commit
+        """,
+        found=lambda trace: trace.kept("T1", "T2"),
+        shown="both committed",
+    )
+    with closing(SYSTEM.sql(cluster)) as watcher:
+        for statement in ("drop table if exists test", "create table test (id int, value int)"):
+            watcher.send(statement)
+            assert watcher.answer(5.0) is not None
+        trace = Play(SYSTEM, cluster, watcher, "read-committed").run(script)
+    ((loser, why),) = trace.refused.items()
+    assert why.startswith("40P01: deadlock")
+    assert trace.committed == {"T1", "T2"} - {loser}
+    assert trace.left == ({1: 11, 2: 12} if loser == "T2" else {1: 21, 2: 22})
+    assert set(trace.waited) == {"T1", "T2"} or trace.waited == ["T1"]
