@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 
-from tests.bench.support import Row
-
-ROW = re.compile(r"growth: (?P<series>.+), (?P<count>[\d,]+) operations$")
+ROW = re.compile(
+    r"^\| growth: (?P<series>.+), (?P<count>[\d,]+) operations \| (?P<seconds>[\d.,]+) \| s \|",
+    re.M,
+)
 WIDTH, HEIGHT = 640, 400
 LEFT, RIGHT, TOP, BOTTOM = 70, 190, 20, 50
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -20,13 +20,12 @@ DASHES = ("", "6 3", "2 3", "8 3 2 3", "4 2", "1 3")  # told apart without colou
 Points = dict[str, list[tuple[int, float]]]
 
 
-def points(rows: Sequence[Row]) -> Points:
-    """{series: [(operations, seconds), …]} of the rows that belong to the picture."""
+def points(tables: str) -> Points:
+    """{series: [(operations, seconds), …]} of the rows of Markdown tables that belong to it."""
     found: Points = {}
-    for line in rows:
-        if (match := ROW.match(line["what"])) and line["value"]:
-            count = int(match["count"].replace(",", ""))
-            found.setdefault(match["series"], []).append((count, line["value"]))
+    for match in ROW.finditer(tables):
+        count, seconds = (match[name].replace(",", "") for name in ("count", "seconds"))
+        found.setdefault(match["series"], []).append((int(count), float(seconds)))
     return {series: sorted(values) for series, values in found.items()}
 
 
