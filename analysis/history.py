@@ -24,6 +24,7 @@ Mask = npt.NDArray[np.bool_]
 OK, FAIL, INFO = 0, 1, 2  # codes in `History.type`; an "open" operation is an INFO
 UNREAD = "unread"  # error code of an ok read whose value was not recorded: it tells nothing
 MISMATCH = "cas-mismatch"  # error code of a failed cas that found another value than it expected
+_NARROW_BYTES = 2**31 - 1  # as much text as offsets of 32 bits can point into
 _TYPES = {"ok": OK, "fail": FAIL, "info": INFO, "open": INFO}
 
 
@@ -137,7 +138,7 @@ def read_history(table: pa.Table) -> History:
         error=error,
         start_ns=start.values,
         end_ns=end_ns,
-        payload=_column(table, "payload"),
+        payload=_texts(table, "payload"),
     )
     if any(text.partition(":")[0] == UNREAD for text in error.names):
         types[history.errors(UNREAD) & (types == OK)] = INFO
@@ -149,6 +150,14 @@ def _column(table: pa.Table, name: str) -> pa.Array:
         raise RecordError(f"expected a column {name} in the history, found {table.column_names}")
     column = table.column(name)
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _texts(table: pa.Table, name: str) -> pa.Array:
+    """A column of texts, with wide offsets where they are more than 2 GiB together."""
+    if name in table.column_names and table.column(name).nbytes >= _NARROW_BYTES:
+        column = table.column(name).cast(pa.large_string())
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return _column(table, name)
 
 
 def _words(table: pa.Table, name: str) -> Words:
