@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.truth.properties import PROPERTIES
+from tests.truth.__main__ import NAMES
 
 HISTORIES = 20_000  # of each property
 SEED = "1"
-NAMES = list(PROPERTIES)
 
 
 @pytest.fixture(scope="module")

@@ -162,7 +162,7 @@ def smallest(found: Wrong) -> Wrong:
             truth = truths(part, where.initial, where.models)[found.property]
             result = checked(found.property, rows.history(part), where)
             other = differs(found.property, part, where, truth, result)
-            if other is not None and (other.expected == NAMED) == (found.expected == NAMED):
+            if other is not None and other.expected == found.expected:
                 found, smaller = other, True
                 break
     return found
