@@ -35,6 +35,7 @@ SHIPPED_EXPERIMENTS = [
     "every-fault",
     "every-fault-etcd",
     "every-fault-postgres",
+    "postgres-append-faults",
     "postgres-append-read-committed",
     "postgres-append-repeatable-read",
     "postgres-append-serializable",
