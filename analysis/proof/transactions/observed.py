@@ -116,6 +116,8 @@ def cycle(known: Known, claim: Any, name: str, suffix: str) -> None:
     """Accept edges that lead from a transaction back to it."""
     edges, rows = claim["edges"], known.t.rows.listed(claim["operations"], "the witness").tolist()
     why = [edge[2] for edge in edges]
+    if {type(row) for edge in edges for row in edge[:2]} != {int}:
+        raise Refused("its edges are not between transactions")
     meets = [edge[1] for edge in edges] == [*rows[1:], rows[0]]
     if [edge[0] for edge in edges] != rows or not meets:
         raise Refused("its edges do not lead round the operations of the witness")
