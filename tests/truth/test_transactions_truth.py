@@ -74,7 +74,7 @@ def test_claims_are_altered_in_every_way():
     whole = proofs.body("serializable", "valid", [claim], 3, None)
     altered = [proofs.alter(rng, whole, 3) for _ in range(300)]
     assert {one["verdict"] for one in altered} == {"valid", "invalid"}
-    orders = {str(one["claims"][0].get("order")) for one in altered if one["claims"]}
+    orders = {str(one["claims"]) for one in altered}
     assert len(orders) > 10
 
 
