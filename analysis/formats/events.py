@@ -27,7 +27,7 @@ EVENTS = pa.schema(
     [
         ("kind", pa.int8()),
         ("process", pa.int64()),
-        ("f", pa.int32()),  # code in Words
+        ("f", pa.int32()),  # code in Words; null: that of the invocation
         ("key", pa.int32()),  # code in Keys; null: no key
         ("value", pa.int64()),
         ("expected", pa.int64()),
@@ -53,9 +53,6 @@ class Words:
     def code(self, word: Any) -> int:
         """The code of `word`, a new one if it is new."""
         return self._codes.setdefault(word, len(self._codes))
-
-    def __contains__(self, word: Any) -> bool:
-        return word in self._codes
 
     def names(self) -> list[str]:
         """Texts by code."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from analysis.formats.edn import Incomplete, Malformed
@@ -12,6 +13,7 @@ from analysis.formats.source import DEPTH_MAX, DIGITS_MAX
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 _ENDLESS = re.compile(r'"(?:[^"\\]|\\.)*+\\?\Z', re.DOTALL)
 _LONG = re.compile(rf"[0-9]{{{DIGITS_MAX + 1}}}")
+_BETWEEN = re.compile(r"[\s,]*+")
 _SCALAR = re.compile(r"[^\s,\[\]{}:\"]*+")
 
 
@@ -63,9 +65,9 @@ def _carefully(text: str, at: int) -> tuple[Any, int]:
     except json.JSONDecodeError as error:
         where = at + error.pos
         expected = f"JSON ({error.msg[:1].lower()}{error.msg[1:]})"
-        raise Malformed(expected, repr(text[where : where + 40]), where) from None
+        raise _wrong(expected, text, where) from None
     except ValueError as error:
-        raise Malformed(str(error), repr(text[at : at + 40]), at) from None
+        raise _wrong(str(error), text, at) from None
 
 
 def _end(text: str, at: int) -> int:
@@ -83,10 +85,58 @@ def _end(text: str, at: int) -> int:
         if token[0] in "[{":
             depth += 1
             if depth > DEPTH_MAX:
-                got = repr(text[at : at + 40])
-                raise Malformed(f"at most {DEPTH_MAX} values in each other", got, at)
+                raise _wrong(f"at most {DEPTH_MAX} values in each other", text, at)
         elif token[0] in "]}":
             depth -= 1
             if not depth:
                 return token.end()
     raise Incomplete
+
+
+class Forms:
+    """The objects of a text that comes in pieces, in an array or one after the other: as edn.Forms.
+
+    `rest` is what the last piece left unread: the beginning of an object that goes on.
+    """
+
+    def __init__(self) -> None:
+        self.rest = ""
+        self.begun = False  # whether an object was there: no array around them begins any more
+        self.closed = False  # whether the array has ended
+        self._array = False
+
+    def feed(self, text: str, *, final: bool) -> Iterator[tuple[Any, int]]:
+        """(object, its position in `text`). Malformed where there is none."""
+        at = 0
+        while True:
+            between = _BETWEEN.match(text, at)
+            at = between.end() if between else at
+            if at == len(text):
+                break
+            if self.closed:
+                raise _wrong("nothing after the end of the array", text, at)
+            if not self.begun and text[at] == "[":
+                self.begun = self._array = True
+                at += 1
+            elif self._array and text[at] == "]":
+                self.closed = True
+                at += 1
+            elif text[at] == "{":
+                self.begun = True
+                try:
+                    form, end = parse(text, at)
+                except Incomplete:
+                    break
+                yield form, at
+                at = end
+            else:
+                raise _wrong("an operation (a JSON object)", text, at)
+        self.rest = text[at:]
+        if final and (self.rest or (self._array and not self.closed)):
+            what = "a whole operation" if self.rest else "the ] of the array"
+            raise Malformed(what, "the end of the file", len(text))
+
+
+def _wrong(expected: str, text: str, at: int) -> Malformed:
+    """The error at `at`, with what stands there on its line."""
+    return Malformed(expected, repr(text[at : at + 40].partition("\n")[0]), at)

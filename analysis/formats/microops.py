@@ -1,4 +1,4 @@
-"""Transactions spelt in EDN as the JSON of docs/transactions.md, a column of them at a time.
+"""Transactions in EDN or JSON as the JSON of docs/transactions.md, a column of them at a time.
 
 `[[:append 1 2] [:r :x nil]]` becomes `[["append",1,2],["r",":x",null]]` by replacing bytes, and a
 strict pattern of what may come out tells where that was right: all else is left to the parser of
@@ -43,11 +43,21 @@ def of_edn(texts: pa.Array) -> tuple[pa.Array, Mask]:
         block = block.replace(b"[:" + plain + b",", b'["' + plain + b'",')
     if b",:" in block:
         block = _KEYWORD.sub(rb',":\1"', block)
-    return of_json(cut(block))
+    return _checked(cut(block))
 
 
 def of_json(texts: pa.Array) -> tuple[pa.Array, Mask]:
-    """The same for texts that are JSON, or nearly."""
+    """The same for texts of JSON, without spaces or with one after each comma."""
+    if len(texts):
+        block = data_of(pc.binary_join_element_wise(texts, "", "\n"))
+        if block.count(b"\n") != len(texts):
+            return texts, np.zeros(len(texts), np.bool_)
+        if b", " in block:
+            texts = cut(block.replace(b", ", b","))
+    return _checked(texts)
+
+
+def _checked(texts: pa.Array) -> tuple[pa.Array, Mask]:
     exact = pc.match_substring_regex(texts, EXACT)
     return texts, pc.fill_null(exact, False).to_numpy(zero_copy_only=False)
 

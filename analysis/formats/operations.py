@@ -137,7 +137,7 @@ class Operations:
             (
                 kind,
                 process,
-                self.words.f.code(name),
+                None if f is None and kind != INVOKE else self.words.f.code(name),
                 code,
                 *values,
                 self.error(error, kind),
@@ -192,16 +192,13 @@ class Operations:
         return kind
 
     def _name(self, f: Any, kind: int, value: Any, line: int) -> str:
+        """What the operation is called; a completion need not say it."""
         if isinstance(f, str) and f:
             return f.removeprefix(":")
         if f is not None:
             return canonical(f)
         silent = kind in (FAIL, INFO) or (kind == OK and value is None)
-        if (
-            (silent and TXN in self.words.f)
-            or value == []
-            or self._micro_ops(TXN, value, line) is not None
-        ):
+        if silent or value == [] or self._micro_ops(TXN, value, line) is not None:
             return TXN
         raise bad(self._path, line, "what the operation does (:f)", "nothing")
 

@@ -1,9 +1,10 @@
-"""Lines of EDN that all look alike, a block at a time: no line is read by Python itself.
+"""Lines of EDN, or JSON, that all look alike, a block at a time: no line is read by Python itself.
 
 A *shape* is the order of the keys on a line such as `{:type :ok, :f :read, :value 3, :time 1,
 :process 0, :index 3}`, learnt from the first line that has it and turned into a regular expression
 for Arrow. What no shape fits, or what a shape took to be more than one value, is left to the parser
-of edn.py: the shapes only ever read what that would read in the same way (a test compares).
+of edn.py or jsontext.py: shapes only ever read what that would read in the same way (a test
+compares).
 """
 
 from __future__ import annotations
@@ -16,37 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.formats import edn, microops
-from analysis.formats.events import EVENTS, FAIL, INFO, KINDS, Vocabulary, true
+from analysis.formats import microops
+from analysis.formats.dialects import EDN, MANY, NUMBER, Dialect
+from analysis.formats.events import EVENTS, FAIL, INFO, INVOKE, KINDS, OK, true
 from analysis.formats.names import plain_name
 from analysis.formats.operations import TXN, NotKeyed, Operations
 from analysis.history import Ints, Mask
 from chaos.errors import HistoryError
 
 SHAPES_MAX = 8
-_ATOM = r'[^\s,{}\[\]()";#\\^@`~][^\s,{}\[\]()";#\\]*'
-_STRING = r'"[^"\\\x00-\x1f]*"'
-_PLAIN = r'[^\[\]{}()";#\\^@`~]|' + _STRING
-_FLAT = rf"\[(?:{_PLAIN})*\]"  # vectors within vectors, three deep
-_FLAT = rf"\[(?:{_PLAIN}|{_FLAT})*\]"
-_FLAT = rf"\[(?:{_PLAIN}|{_FLAT})*\]"
-_NUMBER = r"-?(?:0|[1-9][0-9]{0,17})"
-_TAKEN = {  # what is captured of a key's value
-    "type": r":(invoke|ok|fail|info)",
-    "process": f"({_NUMBER})",
-    "time": f"({_NUMBER})",
-    "index": f"({_NUMBER})",
-    "f": r":([^\s,{}\[\]()\";#\\:]+)",
-    "value": f"({_ATOM}|{_STRING}|{_FLAT})",
-    "key": f"({_ATOM}|{_STRING})",
-    "error": f"({_ATOM}|{_STRING}|{_FLAT})",
-}
-_ENTRY = re.compile(rf":([\w.-]+)[\s,]+({_ATOM}|{_STRING}|{_FLAT})(?:[\s,]+|(?=\}}))")
-_TAG = r"[\s,]*(?:#[A-Za-z][\w.]*)?\{[\s,]*"  # the parser drops tags, too
-_OPENS = re.compile(_TAG)
-_INT = "^" + _NUMBER + "$"
-_SWAP = rf"^\[(?P<old>nil|{_NUMBER})[\s,]+(?P<new>nil|{_NUMBER})\]$"
-_KEYED = rf"^\[(?P<key>{_NUMBER}|:?[A-Za-z][\w.-]*|{_STRING})[\s,]+(?P<value>.*)\]$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +36,40 @@ class Shape:
     keys: tuple[str, ...]
 
 
-def learn(line: str) -> Shape | None:
+def learn(line: str, dialect: Dialect = EDN) -> Shape | None:
     """The shape of a line that is one flat map; None for any other line."""
-    opened = _OPENS.match(line)
+    opened = re.match(dialect.opens, line)
     if opened is None:
         return None
     at, parts, keys = opened.end(), [], []
-    while entry := _ENTRY.match(line, at):
-        key = entry[1]
+    entry = dialect.entry
+    while found := entry.match(line, at):
+        key, value = found[1], found[2]
         if key in keys:
             return None
-        own = _TAKEN.get(key, f"(?:{_ATOM}|{_STRING})")
-        if key == "value" and entry[2][0] not in '"[':
-            own = f"({_ATOM})"  # one that Arrow matches twice as fast: more than one shape, then
-        if re.fullmatch(own, entry[2]) is None:
+        own = dialect.taken.get(key, f"(?:{dialect.simple}|{dialect.text})")
+        if key == "value" and value[0] not in dialect.begins_text:
+            own = f"({dialect.simple})"  # Arrow matches it twice as fast: more shapes, then
+        if re.fullmatch(own, value) is None:
             return None
         keys.append(key)
-        parts.append(rf":{re.escape(key)}[\s,]+{own.replace('(', f'(?P<{key}>', 1)}"
-                     if key in _TAKEN else rf":{re.escape(key)}[\s,]+{own}")  # fmt: skip
-        at = entry.end()
+        if key in dialect.taken:
+            own = own.replace("(", f"(?P<{key}>", 1)
+        parts.append(f"{dialect.key.format(re.escape(key))}{dialect.assigns}{own}")
+        at = found.end()
     if re.fullmatch(r"\}[\s,]*", line[at:]) is None:
         return None
     if "type" not in keys or not {"f", "value"} & set(keys):
         return None
-    pattern = f"^{_TAG}" + r"[\s,]+".join(parts) + r"[\s,]*\}[\s,]*$"
-    return Shape(pattern, tuple(key for key in keys if key in _TAKEN))
+    pattern = f"^{dialect.opens}{dialect.separates.join(parts)}" + r"[\s,]*\}[\s,]*$"
+    return Shape(pattern, tuple(key for key in keys if key in dialect.taken))
 
 
 class Shapes:
     """Reads the lines of blocks that have a known shape, and learns shapes as they come."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._shapes: list[Shape] = []
         self._failed = 0  # lines that looked like none
         self.operations = operations
@@ -109,7 +91,7 @@ class Shapes:
         for shape in self._shapes:
             apply(shape)
         while len(self._shapes) < SHAPES_MAX and self._failed < SHAPES_MAX and not done.all():
-            learnt = learn(lines[int(np.argmin(done))].as_py())
+            learnt = learn(lines[int(np.argmin(done))].as_py(), self._dialect)
             if learnt is None or learnt in self._shapes:
                 self._failed += 1
                 break
@@ -147,21 +129,29 @@ class Shapes:
         nothing = pa.nulls(count, pa.string())
         kind, _ = _coded(columns["type"], lambda word: KINDS[word])
         f = columns.get("f", pa.repeat(TXN, count))
-        names = _coded(f, self._words.f.code)[0]
         asked = ~np.isin(kind, (FAIL, INFO))
-        contents = _Contents(self.operations, f, kind)
+        contents = _Contents(self.operations, self._dialect, f, kind)
         raw = columns.get("value", nothing)
         value, expected, payload, key = contents.read(pc.if_else(pa.array(asked), raw, None))
-        if "f" not in columns:
-            contents.wrong |= asked & ~contents.transactions
+        if self._dialect.strict:
+            contents.check(raw, ~asked & true(pc.is_valid(raw)))
+        if "f" in columns:
+            names = pa.array(_coded(f, self._words.f.code)[0], pa.int32())
+        else:
+            silent = ~asked | ((kind == OK) & ~true(pc.not_equal(raw, self._dialect.null)))
+            contents.wrong |= ~silent & ~contents.transactions
+            begun = (kind == INVOKE) & ~contents.wrong
+            code = self._words.f.code(TXN) if begun.any() else None
+            names = pc.if_else(pa.array(begun), pa.scalar(code, pa.int32()), None)
         if "key" in columns:
-            codes, contents.wrong[:] = _keys(columns["key"], self._words, contents.wrong)
+            codes, no_key = contents.keys(columns["key"])
+            contents.wrong |= no_key
             key = pc.coalesce(codes, key)
         error = self._errors(columns.get("error", nothing), kind, contents.wrong)
         arrays = {
             "kind": pa.array(kind, pa.int8()),
             "process": columns.get("process", pa.repeat("0", count)).cast(pa.int64()),
-            "f": pa.array(names, pa.int32()),
+            "f": names,
             "key": key,
             "value": value,
             "expected": expected,
@@ -177,24 +167,13 @@ class Shapes:
         if raw.null_count == len(raw):
             return pa.nulls(len(raw), pa.int32())
         encoded = pc.dictionary_encode(raw)
-        parsed = [_one(text) for text in encoded.dictionary.to_pylist()]
-        codes = [None if value is _MANY else self.operations.error(value, FAIL) for value in parsed]
-        many = [value is _MANY for value in parsed]
+        parsed = [self._dialect.only(text) for text in encoded.dictionary.to_pylist()]
+        codes = [None if value is MANY else self.operations.error(value, FAIL) for value in parsed]
+        many = [value is MANY for value in parsed]
         places = encoded.indices
         wrong |= true(pa.array(many, pa.bool_()).take(places))
         taken = pa.array(codes, pa.int32()).take(places)
         return pc.if_else(pa.array(kind == KINDS["invoke"]), None, taken)
-
-
-_MANY = object()
-
-
-def _one(text: str) -> Any:
-    """The only value in a text, `_MANY` when there are several or none."""
-    try:
-        return edn.one(text)
-    except (edn.Malformed, edn.Incomplete):
-        return _MANY
 
 
 def _coded(column: pa.Array, code: Any) -> tuple[Ints, list[str]]:
@@ -205,20 +184,11 @@ def _coded(column: pa.Array, code: Any) -> tuple[Ints, list[str]]:
     return table[encoded.indices.to_numpy(zero_copy_only=False)], words
 
 
-def _keys(raw: pa.Array, words: Vocabulary, wrong: Mask) -> tuple[pa.Array, Mask]:
-    """Codes of keys spelt in EDN; `wrong` with those that are no single value."""
-    encoded = pc.dictionary_encode(raw)
-    parsed = [_one(text) for text in encoded.dictionary.to_pylist()]
-    no_key = [key is _MANY or key is None or isinstance(key, bool) for key in parsed]
-    codes = [None if no else words.key.code(key) for key, no in zip(parsed, no_key, strict=True)]
-    wrong = wrong | true(pa.array(no_key, pa.bool_()).take(encoded.indices))
-    return pa.array(codes, pa.int32()).take(encoded.indices), wrong
-
-
 class _Contents:
     """The columns value, expected, payload and key of many values spelt in EDN."""
 
-    def __init__(self, operations: Operations, f: pa.Array, kind: Ints) -> None:
+    def __init__(self, operations: Operations, dialect: Dialect, f: pa.Array, kind: Ints) -> None:
+        self._dialect = dialect
         self.wrong: Mask = np.zeros(len(kind), np.bool_)
         self.transactions: Mask = np.zeros(len(kind), np.bool_)
         self._operations = operations
@@ -233,15 +203,15 @@ class _Contents:
             raw, key = self._split(raw)
         is_cas = true(pc.is_in(self._f, value_set=self._named("cas")))
         plain = ~is_cas & ~true(pc.equal(self._f, TXN))
-        nothing = ~true(pc.not_equal(raw, "nil"))
-        whole = plain & true(pc.match_substring_regex(raw, _INT))
-        text = plain & true(pc.match_substring_regex(raw, f"^{_STRING}$"))
+        nothing = ~true(pc.not_equal(raw, self._dialect.null))
+        whole = plain & true(pc.match_substring_regex(raw, f"^{NUMBER}$"))
+        text = plain & true(pc.match_substring_regex(raw, f"^{self._dialect.text}$"))
         value = pc.if_else(pa.array(whole), raw, None).cast(pa.int64())
         expected = pa.nulls(len(raw), pa.int64())
         payload = pc.if_else(pa.array(text), raw, None)  # without escapes: JSON as it is
         rest = ~(nothing | whole | text | self.wrong)
         if (rest & is_cas).any():
-            swaps = pc.extract_regex(pc.if_else(pa.array(is_cas), raw, None), _SWAP)
+            swaps = pc.extract_regex(pc.if_else(pa.array(is_cas), raw, None), self._dialect.swap)
             found = true(pc.is_valid(swaps)) & rest
             new, old = (_integers(pc.struct_field(swaps, name)) for name in ("new", "old"))
             value = pc.if_else(pa.array(found), new, value)
@@ -260,7 +230,7 @@ class _Contents:
         """`payload` with the transactions among `rest`."""
         places = np.flatnonzero(rest)
         texts = raw if len(places) == len(raw) else raw.take(pa.array(places))
-        texts, exact = microops.of_edn(texts)
+        texts, exact = self._dialect.transactions(texts)
         if not exact.any():
             return payload
         self.transactions[places[exact]] = True
@@ -277,15 +247,40 @@ class _Contents:
 
     def _split(self, raw: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Values and keys of pairs. NotKeyed when one is none."""
-        pairs = pc.extract_regex(raw, _KEYED)
+        null = self._dialect.null
+        if ((self._kind == INVOKE) & ~true(pc.is_valid(raw))).any():
+            raise NotKeyed
+        pairs = pc.extract_regex(raw, self._dialect.pair)
         rest, found = pc.struct_field(pairs, "value"), true(pc.is_valid(pairs))
-        unanswered = (self._kind == KINDS["ok"]) & true(pc.equal(raw, "nil"))
+        unanswered = (self._kind == KINDS["ok"]) & true(pc.equal(raw, self._dialect.null))
         self.wrong |= true(pc.is_valid(raw)) & ~unanswered & ~found
         is_cas = true(pc.is_in(self._f, value_set=self._named("cas")))
-        if (found & is_cas & ~true(pc.match_substring_regex(rest, r"^(nil$|\[)"))).any():
+        if (found & is_cas & ~true(pc.match_substring_regex(rest, rf"^({null}$|\[)"))).any():
             raise NotKeyed  # as in a cas [old new] without a key
-        codes, self.wrong = _keys(pc.struct_field(pairs, "key"), self._words, self.wrong)
-        return pc.if_else(pa.array(unanswered), "nil", rest), codes
+        codes, no_key = self.keys(pc.struct_field(pairs, "key"))
+        self.wrong |= no_key
+        return pc.if_else(pa.array(unanswered), null, rest), codes
+
+    def check(self, raw: pa.Array, rows: Mask) -> None:
+        """Note which of `rows`, that carry nothing, have a value that cannot be read."""
+        places = np.flatnonzero(rows)
+        texts = raw.take(pa.array(places))
+        _, exact = self._dialect.transactions(texts)
+        for place, text in zip(places[~exact], texts.filter(pa.array(~exact)).to_pylist(),
+                               strict=True):  # fmt: skip
+            self.wrong[place] |= self._dialect.only(text) is MANY
+
+    def keys(self, raw: pa.Array) -> tuple[pa.Array, Mask]:
+        """Codes of keys, and which are no single value."""
+        encoded = pc.dictionary_encode(raw)
+        parsed = [self._dialect.only(text) for text in encoded.dictionary.to_pylist()]
+        no_key = [key is MANY or key is None or isinstance(key, bool) for key in parsed]
+        codes = [
+            None if no else self._words.key.code(key)
+            for key, no in zip(parsed, no_key, strict=True)
+        ]
+        wrong = true(pa.array(no_key, pa.bool_()).take(encoded.indices))
+        return pa.array(codes, pa.int32()).take(encoded.indices), wrong
 
     def _parsed(
         self, raw: pa.Array, rest: Mask, value: pa.Array, expected: pa.Array, payload: pa.Array
@@ -293,9 +288,9 @@ class _Contents:
         """The columns with what only the parser can read."""
         columns: list[list[Any]] = [[None] * len(raw) for _ in range(3)]
         for row in np.flatnonzero(rest):
-            parsed = _one(raw[int(row)].as_py())
+            parsed = self._dialect.only(raw[int(row)].as_py())
             try:
-                if parsed is _MANY:
+                if parsed is MANY:
                     raise HistoryError("")
                 found = self._operations.columns(self._f[int(row)].as_py(), parsed, 0)
             except HistoryError:  # the parser knows the line to complain about
@@ -314,5 +309,5 @@ class _Contents:
 
 
 def _integers(texts: pa.Array) -> pa.Array:
-    """Integers of texts, null for nil."""
-    return pc.if_else(pc.equal(texts, "nil"), None, texts).cast(pa.int64())
+    """Integers of texts, null for nil or null."""
+    return pc.if_else(pc.match_substring_regex(texts, "^n"), None, texts).cast(pa.int64())

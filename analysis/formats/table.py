@@ -50,7 +50,8 @@ def imported(
     is called one of `transactions` is a txn, whatever its name.
     """
     raw = words.f.names()
-    ours = {**renamed(raw, about.family), **dict.fromkeys(transactions, TXN)}
+    ours = renamed(raw, about.family)
+    ours |= {word: TXN for word in raw if word in transactions}
     names = list(dict.fromkeys(ours.values()))
     place = np.array([names.index(ours[word]) for word in raw], np.int64)
     properties = about.properties

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from analysis.formats import jepsen
-from analysis.formats.sink import attempted
 from chaos.errors import HistoryError
 from tests.analysis.formats.reading import COLUMNS, properties, read, rows
 
@@ -270,67 +266,3 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path, text, line, said):
         read(tmp_path, text, "jepsen-edn")
     assert f"history.txt:{line}: expected " in caught.value.what
     assert said in caught.value.what
-
-
-EVENT_VALUES = st.sampled_from(
-    ["nil", "1", "-3", "12345678901234567890", "1.5", '"a"', '"a\\n"', ":k", "[1 2]", "[nil 3]",
-     '["k" 4]', "[[:r 1 nil] [:w 2 3]]", "{:a 1}", "[1, 2, 3]", '["x" [1 2]]', "true", "[7 [8 9]]"]
-)  # fmt: skip
-
-
-@st.composite
-def histories(draw):
-    """Lines of clients that wait for their answers, in a few orders of keys, some of them odd."""
-    keyed = draw(st.booleans())
-    open_: dict[int, str] = {}
-    lines = []
-    for index in range(draw(st.integers(1, 25))):
-        process = draw(st.integers(0, 3))
-        f = open_.pop(process, None)
-        kind = "invoke" if f is None else draw(st.sampled_from(["ok", "ok", "fail", "info"]))
-        if f is None:
-            f = open_[process] = draw(st.sampled_from(["read", "write", "cas", "add"]))
-        value = draw(EVENT_VALUES) if f != "cas" else draw(st.sampled_from(["[1 2]", '[nil "a"]']))
-        value = (
-            f"[{draw(st.sampled_from(['0', '1', ':a', chr(34) + 'b' + chr(34)]))} {value}]"
-            if (keyed and kind == "invoke")
-            else value
-        )
-        value = "nil" if keyed and kind == "ok" else value
-        parts = [f":type :{kind}", f":process {process}", f":f :{f}", f":value {value}"]
-        if draw(st.integers(0, 3)):
-            parts.append(f":time {draw(st.integers(0, 60))}")
-        parts.append(f":index {index}")
-        if kind in ("fail", "info") and draw(st.booleans()):
-            parts.append(draw(st.sampled_from([":error :x", ':error "a: b"', ":error [:a 1]"])))
-        if draw(st.integers(0, 7)) == 0:
-            parts.reverse()
-        line = (
-            draw(st.sampled_from(["{", "{", "#jepsen.history.Op{"]))
-            + draw(st.sampled_from([", ", " "])).join(parts)
-            + "}"
-        )
-        lines.append(draw(st.sampled_from([f"{line}\n", f"{line}\n", f" {line}, ", f"{line};]\n"])))
-    return "".join(lines)
-
-
-@settings(max_examples=150, deadline=None)
-@given(histories(), st.sampled_from([0, 4096]))
-def test_pieces_with_a_shape_are_what_the_parser_reads(tmp_path_factory, text, long_line):
-    """Blocks are cut into lines, or (0) between maps."""
-    path = tmp_path_factory.mktemp("edn") / "history.edn"
-    path.write_text(text)
-
-    def outcome(shaped: bool) -> object:
-        def attempt(**how):
-            return jepsen._read(path, **{**how, "shaped": shaped and how.get("shaped", True)})
-
-        try:
-            found = attempted(attempt, None)
-        except HistoryError as error:
-            return error.what
-        return found.table.to_pylist(), found.properties, found.notes
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jepsen, "LONG_LINE_BYTES", long_line)
-        assert outcome(True) == outcome(False)

@@ -130,7 +130,7 @@ def test_json_keeps_its_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ('{"type": "ok"}\n{"type": "invoke" "f"}', 1, "(:f)"),
+        ('{"type": "ok", "value": 1}\n{"type": "invoke" "f"}', 1, "(:f)"),
         ('{"type": "invoke", "f": "read"}\n\n{"type": "invoke" "f": 1}', 3, "JSON"),
         ('[{"type": "invoke", "f": "read"},\n', 2, "the ] of the array"),
         ('[{"type": "invoke", "f": "read"},\n {"type": ', 2, "a whole operation"),

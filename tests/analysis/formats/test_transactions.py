@@ -99,6 +99,20 @@ def test_an_answer_without_a_value_has_the_name_of_its_invocation(tmp_path):
     ]
 
 
+def test_an_answer_without_a_name_is_to_what_was_invoked(tmp_path):
+    text = (
+        "{:type :invoke, :f :write, :value 3, :process 0}\n{:type :ok, :process 0}\n"
+        "{:type :invoke, :f :read, :value [[:r 1 nil]], :process 1}\n"
+        "{:type :ok, :value [[:r 1 2]], :process 1}\n"
+    )
+    for odd in (text, text.replace("}", "} ;")):
+        run = read(tmp_path, odd)
+        assert rows(run, "f", "value", "payload") == [
+            ("write", 3, None),
+            ("txn", None, '[["r",1,2]]'),
+        ]
+
+
 def test_a_name_that_carries_other_values_stays(tmp_path):
     text = "".join(
         f"{{:type :{kind}, :f :read, :value {value}, :process 0}}\n"
