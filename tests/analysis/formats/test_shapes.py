@@ -116,8 +116,8 @@ def test_pieces_with_a_shape_are_what_the_parser_reads(tmp_path_factory, history
 
         try:
             found = attempted(attempt, None)
-        except HistoryError as error:
-            return error.what.partition(", got ")[0]  # the rest may end with the piece
+        except HistoryError:
+            return "refused"  # of several mistakes either may be told
         return found.table.to_pylist(), found.properties, found.notes
 
     with pytest.MonkeyPatch.context() as patch:
