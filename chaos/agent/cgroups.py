@@ -50,7 +50,10 @@ def _groups() -> dict[str, Message]:
         if not name or process.state in "ZX":
             continue
         if name not in groups:
-            groups[name] = {"group": name, "names": [], **counters(process.pid)}
+            found = counters(process.pid)
+            if not os.path.exists(_root(process.pid)):
+                continue  # it ended meanwhile, perhaps before it was read: another one tells
+            groups[name] = {"group": name, "names": [], **found}
         if process.name not in groups[name]["names"]:
             groups[name]["names"].append(process.name)
     return groups
@@ -58,10 +61,15 @@ def _groups() -> dict[str, Message]:
 
 def counters(pid: int) -> Message:
     """The counters of the process's container; see `do_counters`."""
-    root = os.path.join(f"/proc/{pid}/root", "sys/fs/cgroup")
+    root = _root(pid)
     if os.path.exists(f"{root}/cgroup.controllers"):
         return version_2(root)
     return version_1(root)
+
+
+def _root(pid: int) -> str:
+    """Where a process sees its container's cgroup; no such path once the process has ended."""
+    return os.path.join(f"/proc/{pid}/root", "sys/fs/cgroup")
 
 
 def version_1(root: str) -> Message:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from chaos.agent import cgroups
 from chaos.agent.cgroups import version_1, version_2
 
 MIB = 1 << 20
@@ -77,3 +82,27 @@ def test_version_2_without_limits(tmp_path: Path) -> None:
                             "cgroup.events": "populated 1\nfrozen 0\n"})  # fmt: skip
     found = version_2(root)
     assert (found["cpus"], found["limit_bytes"], found["frozen"]) == (None, None, False)
+
+
+def test_a_process_that_ends_while_it_is_read_says_nothing_of_its_container(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was read may be the half of it; another process tells."""
+    child = subprocess.Popen(["sleep", "60"])
+    dying = subprocess.Popen(["sleep", "60"])
+
+    def counters(pid: int) -> dict[str, object]:
+        if pid == dying.pid:
+            dying.kill()
+            dying.wait()
+        return {"pid": pid}
+
+    found = [SimpleNamespace(pid=p.pid, name="sleep", state="S") for p in (dying, child)]
+    monkeypatch.setattr(cgroups, "each", lambda: iter(found))
+    monkeypatch.setattr(cgroups, "counters", counters)
+    try:
+        (group,) = cgroups.Cgroups().do_counters({})["groups"]
+        assert (group["pid"], group["names"]) == (child.pid, ["sleep"])
+    finally:
+        child.kill()
+        child.wait()
