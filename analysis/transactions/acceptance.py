@@ -7,36 +7,36 @@ and what others still have to read is not written over. It may get stuck; then n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
 from analysis.checkers.compiled import compiled
 from analysis.history import Ints
 from analysis.transactions import kernels
-from analysis.transactions.problem import NEVER, Problem
-from analysis.transactions.saturation import PARALLEL, SNAPSHOT, Saturation
+from analysis.transactions.problem import NEVER
+from analysis.transactions.saturation import FULL, PARALLEL, SNAPSHOT, Saturation
 from analysis.transactions.versions import NONE
 
-FRACTION = 1 << 40
+BACK = (16, 256, 2048)  # nodes that a greedy order looks back over before each
 
 
-def wishes(problem: Problem) -> Iterator[Ints]:
-    """When each transaction may have taken effect, in one guess after another."""
+def wishes(saturation: Saturation) -> Iterator[tuple[Ints, int]]:
+    """When each event may take place, in one guess after another, and how far to look back."""
+    problem = saturation.problem
     timed = len(problem) > 1 and int(problem.start.min()) < int(problem.start.max())
-    end = np.where(problem.end == NEVER, NEVER, problem.end)
     if timed:
-        yield end
-        yield problem.start
-        yield np.where(end == NEVER, NEVER, problem.start // 2 + end // 2)
+        for when in (problem.end, problem.start // 2 + problem.end // 2, problem.start):
+            yield saturation.each(np.where(problem.end == NEVER, NEVER, when)), BACK[0]
+    height = saturation.height()
+    for most in BACK:
+        yield height, most
     order = np.lexsort((problem.rows, problem.end, problem.start, problem.session))
-    session = problem.session[order]
-    _, first, count = np.unique(session, return_index=True, return_counts=True)
+    _, first, count = np.unique(problem.session[order], return_index=True, return_counts=True)
     along = np.empty(len(problem), np.int64)
     begin, length = np.repeat(first, count), np.repeat(count, count)
-    along[order] = (np.arange(len(problem)) - begin) * FRACTION // np.maximum(length, 1)
-    yield along
-    if not timed:
-        yield np.arange(len(problem), dtype=np.int64)
+    along[order] = (np.arange(len(problem)) - begin) * FULL // np.maximum(length, 1)
+    yield saturation.each(along), BACK[1]
 
 
 class Builder:
@@ -50,22 +50,28 @@ class Builder:
         makers = saturation.commit(problem.writer)
         self._makes = _table(nodes, makers, problem.write_key, writes)
         none = np.empty(0, np.int64)
-        readers = none if mode == PARALLEL else saturation.snap(problem.reader)
-        keys, entries = problem.read_key[: len(readers)], versions.read[: len(readers)]
-        self._reads = _table(nodes, readers, keys, entries)
+        snap = saturation.snap(problem.reader)
+        reads = np.arange(len(snap))
+        if mode == PARALLEL:  # only who wrote over what it read has to come before the next version
+            reads = np.flatnonzero(versions.own >= 0)
+        entries = versions.read[reads]
+        self._reads = _table(nodes, snap[reads], entries)
+        meant = np.zeros(len(snap), np.int64)
+        meant[reads] = 1
+        self._seen = _table(versions.writes + problem.keys, versions.read, snap, meant)
+        graph = saturation.graph
+        self._back = _table(nodes, graph.edges.target, graph.edges.source)
+        self._rest = np.bincount(problem.write_key, minlength=problem.keys)
         takers = saturation.snap(problem.writer) if mode == SNAPSHOT else none
-        self._takes = _table(nodes, takers, problem.write_key[: len(takers)], none)
+        self._takes = _table(nodes, takers, problem.write_key[: len(takers)])
         self._pending = np.bincount(entries, minlength=versions.writes + problem.keys)
 
-    def build(self, wish: Ints) -> Ints | None:
+    def build(self, wish: Ints, most: int) -> Ints | None:
         """Nodes of events in order, those that wish to be early first; None: it got stuck."""
         s, problem = self._s, self._s.problem
         graph, nodes, keys = s.graph, s.nodes, problem.keys
         late = np.full(nodes, NEVER)
-        if s.mode == SNAPSHOT:
-            late[: s.events] = np.repeat(wish, 2)
-        else:
-            late[: s.events] = wish
+        late[: s.events] = wish
         deadlines = compiled(kernels.deadlines, s.size) or kernels.deadlines
         deadlines(s.order, graph.first, graph.after, late)
         place = np.empty(nodes, np.int64)
@@ -78,10 +84,12 @@ class Builder:
         order = np.empty(nodes, np.int64)
         arrange = compiled(kernels.arrange, s.size) or kernels.arrange
         done = arrange(
-            graph.first, graph.after, rank, node_of, np.bincount(graph.after, minlength=nodes),
-            *self._makes, *self._reads, *self._takes[:2], self._pending.astype(np.int64),
-            s.versions.writes + np.arange(keys), np.zeros(keys, np.int64),
-            np.full(keys, NONE), np.empty(nodes, np.int64), np.empty(nodes, np.int64), order,
+            int(s.mode == SNAPSHOT), most, graph.first, graph.after, rank, node_of,
+            np.bincount(graph.after, minlength=nodes), *self._makes, *self._reads,
+            *self._takes, *self._seen, *self._back, self._rest.astype(np.int64),
+            self._pending.astype(np.int64), s.versions.writes + np.arange(keys),
+            np.full(keys, NONE), np.full(nodes, NONE), np.empty(nodes, np.int64), np.empty(nodes, np.int64), np.zeros(nodes, np.int64),
+            np.zeros(nodes, np.int64), np.empty(nodes, np.int64), order,
         )  # fmt: skip
         self.came = order[:done]
         if done < nodes:
@@ -89,11 +97,11 @@ class Builder:
         return order[order < s.events]
 
 
-def _table(nodes: int, node: Ints, key: Ints, entry: Ints) -> tuple[Ints, Ints, Ints]:
-    """(first, keys, entries) by node."""
+def _table(nodes: int, node: Ints, *columns: Ints) -> tuple[Ints, ...]:
+    """(first, columns …) by node."""
     by = np.argsort(node, kind="stable")
     first = np.searchsorted(node[by], np.arange(nodes + 1)).astype(np.int64)
-    return first, np.ascontiguousarray(key[by]), entry[by] if len(entry) else entry
+    return first, *(np.ascontiguousarray(column[by]) for column in columns)
 
 
 def accept(saturation: Saturation, *, guesses: int = 10) -> Ints | None:
@@ -101,10 +109,8 @@ def accept(saturation: Saturation, *, guesses: int = 10) -> Ints | None:
     which they commit), or nodes of snapshots and commits. None: no guess led to one.
     """
     builder = Builder(saturation)
-    for number, wish in enumerate(wishes(saturation.problem)):
-        if number >= guesses:
-            break
-        order = builder.build(wish)
+    for wish, most in islice(wishes(saturation), guesses):
+        order = builder.build(wish, most)
         if order is not None and saturation.mode == PARALLEL:
             order = in_version_order(saturation, order)
         if order is not None:

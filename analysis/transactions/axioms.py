@@ -17,7 +17,7 @@ from analysis.transactions import axiom_kernels as kernels
 from analysis.transactions.direct import KNOWN, READS, SESSION, Base, Teller
 from analysis.transactions.graphs import Edges, Graph
 from analysis.transactions.kernels import spread
-from analysis.transactions.problem import INITIAL, NEVER, Problem, lanes
+from analysis.transactions.problem import INITIAL, Problem, lanes
 from analysis.transactions.steps import Step, Steps
 
 COMMITTED, ATOMIC, CAUSAL = "read-committed", "read-atomic", "causal"
@@ -173,14 +173,8 @@ class Visible:
         if len(self.first_bad):
             tries = [self._early(pair) for pair in self.first_bad[:_TRIED].tolist()]
             return min(tries, key=len)
-        left = self.graph.on_cycles(self.sorted)
-        within: Marks = np.zeros(self.base.nodes, np.int32)
-        within[left] = 1
-        events = left[left < len(self.problem)]
-        chosen = events[:: max(1, len(events) // _TRIED)]
-        ways = (self.graph.way(np.array([e]), np.array([e]), NEVER, within) for e in chosen)
-        tries = [self._cycle(way) for way in sorted((w for w in ways if w), key=len)[:8]]
-        return min(tries, key=len)
+        ways = self.graph.cycles(self.sorted, len(self.problem), _TRIED)
+        return min((self._cycle(way) for way in ways[:8]), key=len)
 
     def _early(self, pair: list[int]) -> list[Step]:
         """T2 before the initial version, so before itself."""

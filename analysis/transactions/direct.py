@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.checkers.compiled import Marks, compiled
-from analysis.history import Ints
-from analysis.transactions import kernels
+from analysis.checkers.compiled import Marks
 from analysis.transactions.graphs import Edges, Graph
 from analysis.transactions.problem import INITIAL, NEVER, Problem, real_time_order, session_order
 from analysis.transactions.steps import Step, Steps
@@ -57,13 +55,7 @@ class Base:
 
     def cycle(self) -> list[Hop]:
         """A short cycle, if there is one."""
-        left = self.graph.on_cycles(self.order)
-        within: Marks = np.zeros(self.nodes, np.int32)
-        within[left] = 1
-        events = left[left < self.count]
-        step = max(1, len(events) // CYCLES_MAX)
-        ways = (self.graph.way(np.array([e]), np.array([e]), NEVER, within) for e in events[::step])
-        return self.hops(min((way for way in ways if way), key=len))
+        return self.hops(self.graph.cycles(self.order, self.count, CYCLES_MAX)[0])
 
     def way(self, before: int, behind: int) -> list[Hop]:
         """A shortest way from one transaction to another that it reaches."""

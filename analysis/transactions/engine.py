@@ -132,9 +132,13 @@ def _ordered(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[St
     if lost:
         rule = "exclusive" if mode == PARALLEL else "overwrite"
         return lost_update(problem, lost[0], rule=rule, snapshot=mode == SNAPSHOT)
-    saturation = Saturation(
-        problem, mode, sessions=rules.sessions, realtime=rules.realtime, meter=meter
-    )
+    for stronger in (SERIAL, SNAPSHOT):  # what explains a stronger model explains this one
+        if stronger == mode:
+            break
+        first = _saturation(problem, stronger, rules, meter)
+        if first.close() and (order := accept(first)) is not None:
+            return _accepted(problem, stronger, order)
+    saturation = _saturation(problem, mode, rules, meter)
     if not saturation.close():
         steps = Steps()
         return steps.needed(Explanation(saturation, steps).contradiction())
@@ -145,6 +149,14 @@ def _ordered(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[St
         if isinstance(found, int):
             return search.steps.needed(found)
         order = found
+    return _accepted(problem, mode, order)
+
+
+def _saturation(problem: Problem, mode: int, rules: Rules, meter: Meter) -> Saturation:
+    return Saturation(problem, mode, sessions=rules.sessions, realtime=rules.realtime, meter=meter)
+
+
+def _accepted(problem: Problem, mode: int, order: Ints) -> Accepted:
     transactions = order // 2 if mode == SNAPSHOT else order
     return Accepted(kind=NAMES[mode], order=problem.rows[transactions])
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from analysis.checkers.compiled import Marks
 from analysis.history import Ints
-from analysis.transactions.problem import NEVER
 from analysis.transactions.saturation import (
     ASSUMED,
     FORCED,
@@ -88,15 +87,7 @@ class Explanation:
     def cycles(self) -> list[Way]:
         """A few of the shortest cycles, through different events."""
         s = self._s
-        left = s.graph.on_cycles(s.order)
-        within: Marks = np.zeros(s.nodes, np.int32)
-        within[left] = 1
-        events = left[left < s.events]
-        step = max(1, len(events) // CYCLES_MAX)
-        ways = [s.graph.way(np.array([e]), np.array([e]), NEVER, within) for e in events[::step]]
-        found = sorted((way for way in ways if way is not None), key=len)
-        assert found, "there is a cycle through an event"
-        return found[: max(1, CYCLES_MAX // 4)]
+        return s.graph.cycles(s.order, s.events, CYCLES_MAX)[: CYCLES_MAX // 4]
 
     def supposed_in(self, way: Way, stage: int) -> list[int]:
         """Pairs of blocks of this stage on which a way rests."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.checkers.compiled import Marks, compiled
 from analysis.history import Ints
 from analysis.transactions import kernels
+
+
+_EVER = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,10 @@ class Edges:
     kind: Ints
     stage: Ints
     note: Ints
+
+    def reversed(self) -> Edges:
+        """Each the other way round."""
+        return replace(self, source=self.target, target=self.source)
 
     def until(self, count: int) -> Edges:
         """The first `count` of them."""
@@ -50,6 +57,34 @@ class Graph:
         kept = np.ones(len(left), np.bool_)
         kept[_sorted(len(left), first, after, self.size)] = False
         return left[kept]
+
+    def cycles(self, order: Ints, events: int, most: int) -> list[list[int]]:
+        """Short cycles through up to `most` nodes below `events`, the shortest first. Every cycle
+        has such a node; `order`: what `sorted` gave.
+        """
+        left = self.on_cycles(order)
+        within: Marks = np.zeros(self.nodes, np.int32)
+        within[left] = 1
+        places = left[left < events]
+        found = []
+        for node in places[:: max(1, len(places) // most)].tolist():
+            way = self.way(np.array([node]), np.array([node]), _EVER, within)
+            if way is None:  # it is between two cycles
+                node = self._behind(node, events, within)
+                way = self.way(np.array([node]), np.array([node]), _EVER, within)
+            assert way is not None, "it is on a cycle"
+            found.append(way)
+        return sorted(found, key=len)
+
+    def _behind(self, node: int, events: int, within: Marks) -> int:
+        """A node below `events` on a cycle that this one, from which one can go on, leads to."""
+        seen: set[int] = set()
+        while node not in seen:
+            if node < events:
+                seen.add(node)
+            after = self.after[self.first[node] : self.first[node + 1]]
+            node = int(after[within[after] != 0][0])
+        return node
 
     def way(self, starts: Ints, goals: Ints, limit: int, within: Marks) -> list[int] | None:
         """Edges of a shortest way to any goal, at least one, of stages below `limit` and over nodes

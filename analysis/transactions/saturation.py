@@ -38,6 +38,7 @@ READS, OWN, SESSION, REALTIME, OVERWRITES, LAST, FORCED, KNOWN, ASSUMED, STALE =
 # in the lists of these.
 CELLS = 1 << 26  # of what comes before, at a time
 CELLS_MAX = 1 << 28  # of what is known of blocks and lanes
+FULL = 1 << 32
 NODES_A_STEP = 16
 TOO_LARGE = "there are too many writes of one key in too many sessions: {:,} cells, of {:,} allowed"
 
@@ -92,6 +93,10 @@ class Saturation:
         real = 2 * transaction + which if self.mode == SNAPSHOT else transaction
         initial = np.where(transaction < 0, -transaction - 1, self.problem.keys)
         return np.where(transaction >= 0, real, self.source_of[initial])
+
+    def each(self, values: Ints) -> Ints:
+        """Values of transactions, for each of their events."""
+        return np.repeat(values, 2) if self.mode == SNAPSHOT else values
 
     def writer(self, entry: Ints) -> Ints:
         """The transaction that wrote a version; of the initial one of key k, -k - 1."""
@@ -329,6 +334,32 @@ class Saturation:
         older, child, lane = older[mine], child[mine], lane[mine]
         reached = clock[self.problem.reader[older] * width + lane] > self._place[child]
         return older[reached]
+
+    def height(self) -> Ints:
+        """Where each event may stand in an order of all: between 0 and FULL, by how many come
+        before it and how many after; when `close` has found no cycle.
+        """
+        if not len(self.order):
+            return np.empty(0, np.int64)
+        graph, edges = self.graph, self.edges()
+        back = Graph(self.nodes, edges.reversed(), self.size)
+        length = np.bincount(self._lane[: self.events], minlength=self.width)
+        from_end = np.where(self._lane >= 0, length[self._lane] - 1 - self._place, 0)
+        before = self._counted(self.order, graph, self._place)
+        behind = self._counted(np.ascontiguousarray(self.order[::-1]), back, from_end)
+        return before * FULL // np.maximum(before + behind, 1)
+
+    def _counted(self, order: Ints, graph: Graph, place: Ints) -> Ints:
+        """How many events each event reaches against the edges, itself among them."""
+        width = max(1, min(self.width, CELLS // self.nodes))
+        spread = compiled(kernels.spread, self.size) or kernels.spread
+        total = np.zeros(self.events, np.int64)
+        for low in range(0, self.width, width):
+            clock: Marks = np.zeros(self.nodes * width, np.int32)
+            spread(order, graph.first, graph.after, width, low, self._lane, place, clock)
+            total += clock.reshape(self.nodes, width)[: self.events].sum(axis=1)
+            self.meter.spend(1 + self.nodes * width // 4096)
+        return total
 
     # -- assumptions
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.history import Ints
-from analysis.transactions.acceptance import Builder, in_version_order, successions, wishes
+from analysis.transactions.acceptance import BACK, Builder, in_version_order, successions
 from analysis.transactions.explanation import Explanation
 from analysis.transactions.problem import NEVER
 from analysis.transactions.saturation import PARALLEL, SNAPSHOT, Mark, Saturation
@@ -61,10 +61,9 @@ class Search:
         s = self._s
         builder = Builder(s)
         pair = None
-        for number, wish in enumerate(wishes(s.problem)):
-            if number == GUESSES:
-                break
-            order = builder.build(wish)
+        height = s.height()
+        for most in BACK[:GUESSES]:
+            order = builder.build(height, most)
             if order is None:
                 pair = pair or self._stuck(builder.came)
             elif s.mode != PARALLEL:
