@@ -111,6 +111,31 @@ def test_a_quota_that_does_not_hold_is_a_mismatch(monkeypatch: pytest.MonkeyPatc
     assert (probe.outcome, "redis used" in probe.why) == ("mismatch", True)
 
 
+def test_a_counter_that_could_not_be_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all that was ever used would seem to be used now."""
+    made = cluster()
+    fault, pod = make("f1", "slow", cpu=0.2), made.pods["n1"]
+    injected(made, fault)
+    answers, counters = (
+        iter([(None, None), (50.0, 9.0), (50.0, 9.0), (50.02, 9.1)]),
+        pod.do_counters,
+    )
+
+    def counted(asked: Any) -> Any:
+        answer = counters(asked)
+        answer["groups"][0] |= dict(zip(("cpu_s", "throttled_s"), next(answers), strict=True))
+        return answer
+
+    def press(*_: Any) -> dict[str, float]:
+        slow_module.time.sleep(0.1)
+        return {"n1": 5.0}
+
+    monkeypatch.setattr(slow_module, "press", press)
+    monkeypatch.setattr(pod, "do_counters", counted)
+    probe = fault.probe(scene(made))
+    assert (probe.outcome, probe.measured["n1"]["held_back_ms"]) == ("confirmed", 100.0)
+
+
 def test_a_quota_that_the_kernel_does_not_have_is_a_mismatch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
