@@ -23,6 +23,8 @@ class Versions:
         counted = np.bincount(t.key[micros], minlength=t.keys)
         self.low = np.append(0, np.cumsum(counted))  # (keys + 1) the first state of each
         self.bytes = np.append(0, np.cumsum(t.size[micros] + 1))
+        if not t.lists:
+            return
         at = t.at[micros]
         shown = np.frombuffer(t.text, np.uint8)[spread(at, at + t.size[micros] + 1)]
         shown[self.bytes[1:] - 1] = ord(",")  # there the text has the end of a micro-operation
