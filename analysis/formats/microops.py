@@ -8,6 +8,7 @@ edn.py, which reads what passes in the same way (a test compares).
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 import numpy as np
 import pyarrow as pa
@@ -35,8 +36,14 @@ def of_edn(texts: pa.Array) -> tuple[pa.Array, Mask]:
     block = data_of(joined)
     if block.count(b"\n") != len(texts):
         return texts, np.zeros(len(texts), np.bool_)
-    if b"," in block or b"  " in block or b"\t" in block:
-        block = _SPACES.sub(b" ", block)
+    texts, exact = _of_edn(block)
+    if not exact.all():
+        texts, exact = _of_edn(_SPACES.sub(b" ", block))
+    return texts, exact
+
+
+def _of_edn(block: bytes) -> tuple[pa.Array, Mask]:
+    """The lines of a block, where one space, or comma, stands between two things."""
     block = block.translate(_COMMAS).replace(b",nil", b",null")
     for name in NAMES:
         plain = name.encode()
@@ -62,11 +69,10 @@ def _checked(texts: pa.Array) -> tuple[pa.Array, Mask]:
     return texts, pc.fill_null(exact, False).to_numpy(zero_copy_only=False)
 
 
-def shown(texts: pa.Array) -> set[str]:
-    """Which micro-operations stand in transactions of this form."""
-    return {
-        name for name in NAMES if pc.any(pc.match_substring(texts, f'["{name}",')).as_py() is True
-    }
+def shown(texts: pa.Array, known: Set[str]) -> set[str]:
+    """Which micro-operations, but for those `known`, stand in transactions of this form."""
+    block = data_of(texts)
+    return {name for name in NAMES if name not in known and f'["{name}",'.encode() in block}
 
 
 def cut(block: bytes) -> pa.Array:

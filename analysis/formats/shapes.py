@@ -237,7 +237,7 @@ class _Contents:
         if not exact.all():
             texts = texts.filter(pa.array(exact))
         chosen = pa.array(self.transactions)
-        self._operations.microops |= microops.shown(texts)
+        self._operations.microops |= microops.shown(texts, self._operations.microops)
         self._operations.transactions.update(pc.unique(self._f.filter(chosen)).to_pylist())
         return pc.replace_with_mask(payload, chosen, texts)
 

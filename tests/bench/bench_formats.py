@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 from analysis.formats import open_history
 from analysis.formats.export import export
 from chaos.record.writer import write_run
+from tests.bench.session_histories import WRITERS, sessions, write_list_edn, write_list_json
 
 OPERATIONS = 1_000_000
 OTHERS = 100_000
@@ -81,6 +83,27 @@ def _seconds(path: Path, count: int, rounds: int = 3) -> float:
     return min(found)
 
 
+def _transactions(folder: Path) -> list[dict[str, Any]]:
+    """Transactions of four micro-operations: lists of Elle's, registers of all others."""
+    rows = []
+    for write, what in ((write_list_edn, "Jepsen EDN"), (write_list_json, "Elle's JSON")):
+        file = folder / "transactions"
+        write(file, OTHERS)
+        seconds = _seconds(file, OTHERS)
+        size = file.stat().st_size / 1e6
+        rows.append(
+            _row(f"read 100k transactions of lists, {what} ({size:.0f} MB)", seconds, "< 1")
+        )
+        file.unlink()
+    held = sessions(OPERATIONS)
+    for name, write_sessions in WRITERS.items():
+        file = folder / f"history-{name}"
+        write_sessions(file, held)
+        rows.append(_row(f"read 1M transactions, {name}", _seconds(file, OPERATIONS, 2), "< 5"))
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    return rows
+
+
 def run() -> list[dict[str, Any]]:
     """Rows {"what", "value", "unit", "goal"}; files are made outside the measured time."""
     with tempfile.TemporaryDirectory() as name:
@@ -108,6 +131,7 @@ def run() -> list[dict[str, Any]]:
             (folder / "queue.log", "fastlin"),
         ):
             rows.append(_row(f"read 100k operations, {what}", _seconds(file, OTHERS)))
+        rows += _transactions(folder)
         began = time.perf_counter()
         size = sum(map(len, export(data.history, "jepsen-edn")))
         rows.append(_row(f"write 100k operations, Jepsen EDN ({size / 1e6:.0f} MB)",
