@@ -23,6 +23,7 @@ from analysis.transactions.tangle import (
 
 SHOWN_MAX = 5  # cycles of one kind that are told
 TRIED_MAX = 400  # edges of one kind from which a cycle is looked for
+LONG = 50  # of a cycle
 CELLS_MAX = 20_000_000  # nodes and edges of the components looked through for them
 
 
@@ -78,13 +79,13 @@ class Search:
         )  # fmt: skip
         if found < 0:
             return None
-        way, at = [closing], goal
+        at = goal
         back: list[int] = []
         while at != start:
             number = int(self.came[at])
             back.append(int(self.edge[number]))
             at = int(self.source[number])
-        cycle = _hops(graph, [*way, *reversed(back)])
+        cycle = _hops(graph, [closing, *reversed(back)])
         return cycle if len({hop.source for hop in cycle}) == len(cycle) else None
 
 
@@ -125,8 +126,11 @@ def shortest_cycles(cycles: Cycles, kind: int, level: int, closing: Ints) -> lis
             members = frozenset(hop.source for hop in cycle)
             if len(cycle) < len(found.get(members, (*cycle, cycle[0]))):
                 found[members] = cycle
+        lengths = sorted(map(len, found.values()))
         if len(found) >= SHOWN_MAX:
-            longest = sorted(map(len, found.values()))[SHOWN_MAX - 1] - 1
+            longest = lengths[SHOWN_MAX - 1] - 1
+        elif found and lengths[0] > LONG:  # others are only of interest if they are shorter
+            longest = lengths[0] - 2
         if cells > CELLS_MAX:
             break
     return sorted(found.values(), key=lambda cycle: (len(cycle), cycle[0].source))

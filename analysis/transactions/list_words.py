@@ -12,6 +12,7 @@ from analysis.transactions.list_cycles import Cycle, Hop
 from analysis.transactions.list_edges import REALTIME, RW, SESSION, WR, WW
 from analysis.transactions.list_versions import Versions
 
+TOLD_MAX = 12  # edges of a cycle that are told
 REASONS = {WW: "ww", WR: "wr", RW: "rw", SESSION: "session", REALTIME: "realtime"}
 
 
@@ -51,10 +52,13 @@ class Words:
 
     def cycle(self, cycle: Cycle) -> str:
         """The contradiction, an edge at a time."""
+        told = cycle if len(cycle) <= TOLD_MAX else (*cycle[: TOLD_MAX - 1], cycle[-1])
         parts = [
-            f"T{self.row(hop.source)} < T{self.row(hop.target)}, because {self.reason(hop, cycle)}"
-            for hop in cycle
+            f"T{self.row(hop.source)} < T{self.row(hop.target)}, because {self.reason(hop, told)}"
+            for hop in told
         ]
+        if len(told) < len(cycle):
+            parts.insert(-1, f"and so on, {len(cycle) - len(told):,} steps more")
         return f"{'; '.join(parts[:-1])}; however, {parts[-1]}: a contradiction"
 
     def reason(self, hop: Hop, cycle: Cycle) -> str:
