@@ -112,6 +112,7 @@ class Context:
     initial: Any = None  # a register's initial value, as JSON
     enough: int = MIN_ACKNOWLEDGED  # acknowledged operations that a valid verdict needs
     linearizable: bool = False  # set-full: whether a stale read is an anomaly
+    models: str = "adya"  # of transactions, "adya" or "axiomatic": docs/transactions.md
     meter: Meter = field(default_factory=lambda: Meter())
 
 

@@ -156,7 +156,9 @@ def lost_updates(problem: Problem) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in pairs[differ]]
 
 
-def lost_update(problem: Problem, pair: tuple[int, int], *, rule: str, snapshot: bool) -> list[Step]:
+def lost_update(
+    problem: Problem, pair: tuple[int, int], *, rule: str, snapshot: bool
+) -> list[Step]:
     """Why two reads of a lost update contradict each other; `rule`: by which it does."""
     steps = Steps()
     tell = Teller(problem, steps, snapshot=snapshot)

@@ -23,7 +23,11 @@ from analysis.transactions.search import Search
 from analysis.transactions.steps import Step, Steps
 
 ADYA, AXIOMATIC = "adya", "axiomatic"
-UNCOMMITTED, PARALLEL_SI, SI = "read-uncommitted", "parallel-snapshot-isolation", "snapshot-isolation"
+UNCOMMITTED, PARALLEL_SI, SI = (
+    "read-uncommitted",
+    "parallel-snapshot-isolation",
+    "snapshot-isolation",
+)
 SESSION_SI, SERIALIZABLE = "strong-session-snapshot-isolation", "serializable"
 STRICT = "strict-serializable"
 MODELS = (UNCOMMITTED, COMMITTED, ATOMIC, CAUSAL, PARALLEL_SI, SI, SESSION_SI, SERIALIZABLE, STRICT)

@@ -63,7 +63,9 @@ class Explanation:
         best: tuple[int, Way] | None = None
         for way in ways:
             trial = Explanation(self._s, Steps(), ())
-            trial._assumed = [trial._steps.add(Step(0, n, ASSUME)) for n in range(len(self._assumed))]
+            trial._assumed = [
+                trial._steps.add(Step(0, n, ASSUME)) for n in range(len(self._assumed))
+            ]
             last = trial._told(way)
             size = len(trial._steps.needed(last))
             if best is None or size < best[0]:
@@ -375,9 +377,7 @@ class Explanation:
         else:
             way = s.graph.way(2 * starts, 2 * np.array(heads) + 1, stage, self._everywhere)
             if readers:
-                seen = s.graph.way(
-                    2 * starts + 1, 2 * np.array(readers), stage, self._everywhere
-                )
+                seen = s.graph.way(2 * starts + 1, 2 * np.array(readers), stage, self._everywhere)
                 if way is None or (seen is not None and len(seen) < len(way)):
                     way = seen
         assert way is not None, f"pair {s.forced} was forced"

@@ -165,9 +165,7 @@ class Saturation:
             blocks = np.flatnonzero(self._several)
             self._add(self.commit(self.writer(versions.end[blocks])), self.last[blocks], LAST)
         known = problem.known
-        self._add(
-            self.commit(known[:, 0]), self.commit(known[:, 1]), KNOWN, np.arange(len(known))
-        )
+        self._add(self.commit(known[:, 0]), self.commit(known[:, 1]), KNOWN, np.arange(len(known)))
         self.first_real = self._orders()
         self._from_initial()
 
@@ -366,9 +364,7 @@ class Saturation:
     def mark(self) -> Mark:
         """What `retract` needs to come back to here."""
         counts = (len(self.edges().source), len(self.forced), len(self.assumed), self.stage)
-        return Mark(
-            counts=counts, known=self.known.copy(), graph=self.graph, order=self.order
-        )
+        return Mark(counts=counts, known=self.known.copy(), graph=self.graph, order=self.order)
 
     def assume(self, before: int, behind: int) -> None:
         """Suppose that one node comes before another."""

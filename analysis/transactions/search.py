@@ -122,7 +122,9 @@ class Search:
         stage = s.stage
         assert not s.close(), "it was refused before"
         explanation = Explanation(s, Steps())
-        pairs = [s.forced[p][:2] for w in explanation.cycles() for p in explanation.supposed_in(w, stage)]
+        pairs = [
+            s.forced[p][:2] for w in explanation.cycles() for p in explanation.supposed_in(w, stage)
+        ]
         s.retract(mark)
         everywhere = np.ones(s.nodes, np.int32)
         for a, b in dict.fromkeys(pairs):
@@ -165,4 +167,3 @@ class Search:
                 self._choices.pop()
         self._last = step
         return False
-

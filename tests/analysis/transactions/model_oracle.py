@@ -196,8 +196,10 @@ class _Steps:
         self.snapshot = "snapshot-isolation" in rules.model and "parallel" not in rules.model
         rows = p.rows.tolist()
         place = {row: number for number, row in enumerate(rows)}
-        self.of = (lambda e: -1 if e < 0 else place[e // 2]) if self.snapshot else (
-            lambda e: -1 if e < 0 else place[e]
+        self.of = (
+            (lambda e: -1 if e < 0 else place[e // 2])
+            if self.snapshot
+            else (lambda e: -1 if e < 0 else place[e])
         )
         self.sessions = sessions(p) if rules.sessions else set()
         self.real_time = real_time(p) if rules.realtime else set()
