@@ -152,7 +152,7 @@ def test_some_order_shows_that_a_model_holds_if_and_only_if_it_does(kind, dialec
             assert some == (truths[name] == "valid"), f"{name} {rows.told(history)}"
 
 
-@pytest.mark.parametrize("initial", [None, 0, 1])
+@pytest.mark.parametrize("initial", [None, 0, 1, [0]])
 @pytest.mark.parametrize("kind", KINDS)
 def test_harmless_changes_change_no_verdict(kind, initial):
     rng = Random(f"{kind}{initial}")

@@ -60,9 +60,11 @@ def _spelt(rng: Random, rows: Sequence[Row], initial: Any) -> list[Row]:
         spell = SPELLINGS[0]
 
     def one(value: Any) -> Any:
+        if carried(value) == carried(initial):
+            return value
         if isinstance(value, list):
             return [one(element) for element in value]
-        return spell(value) if type(value) is int and value != initial else value
+        return spell(value) if type(value) is int else value
 
     return [
         row._replace(value=[[f, named[key], one(value)] for f, key, value in row.value])

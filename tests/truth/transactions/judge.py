@@ -53,8 +53,7 @@ def setting(rng: Random) -> Where:
 def checked(name: str, history: History, where: Where) -> CheckResult:
     """The checker's result; one acknowledged transaction is enough."""
     meter = Meter(STEPS)
-    asked = {"models": where.models} if "models" in Context.__dataclass_fields__ else {}
-    context = Context(initial=where.initial, enough=1, meter=meter, **asked)
+    context = Context(initial=where.initial, enough=1, meter=meter, models=where.models)
     return run_checker(name, CHECKERS, history, context)
 
 
@@ -126,7 +125,7 @@ def differs(
     """What is not so about a result: its verdict, or what it calls the violations."""
     if str(result.verdict) != truth:
         return Wrong(name, history, where, truth, str(result.verdict), result.why)
-    if name not in KINDS or truth != "invalid":
+    if name not in KINDS or truth != "invalid" or where.models != "adya":
         return None
     names = [anomaly.name for anomaly in result.anomalies]
     why = oracle.misnamed(names, history, where.initial)
