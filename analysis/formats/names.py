@@ -46,6 +46,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("add", "insert", "put", "enqueue"), "push"),
         **dict.fromkeys(("remove", "rem", "delete", "take", "get", "dequeue"), "pop"),
     },
+    "log": {"poll": "poll"},
     "set": {},
 }
 COUNTED = {"increment", "decrement"}  # both are adds, the one of a negative number
@@ -76,7 +77,7 @@ def renamed(names: Collection[str], family: str | None = None) -> dict[str, str]
     plain = {plain_name(name) for name in names}
     if family is None:
         known = [family for family, signs in _SIGNS.items() if signs & plain]
-        family = known[0] if len(known) == 1 else None
+        family = "log" if "send" in plain else known[0] if len(known) == 1 else None
     own = FAMILIES.get(family or "", {})
     found = {}
     for name in names:
@@ -103,6 +104,10 @@ def decided_by(names: Collection[str], shown: Shown) -> tuple[str, ...]:
     return ()
 
 
+_LOG = {  # Jepsen's names of what is done to Kafka; only some of it says anything
+    *("send", "poll", "txn", "assign", "subscribe"),
+    *("crash", "debug-topic-partitions"),
+}
 _PROPERTIES = (  # any of these, and no others than those
     ({"drain"}, {"enqueue", "dequeue", "drain"}, "total-queue"),
     ({"enqueue", "dequeue"}, {"enqueue", "dequeue", "peek"}, "linearizable-queue"),
@@ -115,4 +120,5 @@ _PROPERTIES = (  # any of these, and no others than those
     ({"cas"}, {"read", "write", "cas"}, "linearizable-cas-register"),
     ({"write"}, {"read", "write"}, "linearizable-register"),
     ({"transfer"}, {"read", "transfer"}, "bank"),
+    ({"send"}, _LOG, "log"),
 )

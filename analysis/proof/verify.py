@@ -191,7 +191,8 @@ class _Held:
             ops = self.rows.ops(np.flatnonzero(mine))
             if self.promise.model != "cas-register":  # a refused cas is one that failed
                 ops = [op._replace(f="cas", ok=False) if op.ok and op.failed else op for op in ops]
-            self._keys[code] = Key(ops, self.prop, self.initial, self.final_ns)
+            names = self.rows.keys
+            self._keys[code] = Key(ops, self.prop, self.initial, self.final_ns, names)
         return self._keys[code]
 
     def _known(self, listed: Ints) -> Known:

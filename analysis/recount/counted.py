@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, product
 from typing import Any
 
 from analysis.proof.rows import NEVER, Op, Refused, plain
-from analysis.recount import bank, long_fork, sessions
+from analysis.recount import bank, log, long_fork, sessions
 
 PUTS = ("add", "enqueue", "write", "cas")
 LISTS = ("set", "set-full", "total-queue")  # properties of which a read shows a list
-TOGETHER = ("session-guarantees", "long-fork")  # properties of all keys at once
+TOGETHER = ("session-guarantees", "long-fork", "log")  # properties of all keys at once
 
 
 class Lists(dict[Any, list[Op]]):
@@ -27,8 +27,10 @@ class Lists(dict[Any, list[Op]]):
 class Key:
     """The operations of one key; of each value who puts it, and who shows it (once each time)."""
 
-    def __init__(self, ops: list[Op], prop: str, initial: Any, final_ns: int | None) -> None:
+    def __init__(self, ops: list[Op], prop: str, initial: Any, final_ns: int | None,
+                 names: Sequence[str] = ()) -> None:  # fmt: skip
         self.ops, self.prop, self.initial, self.final_ns = ops, prop, initial, final_ns
+        self.names = names  # of keys, by their codes
         self.puts, self.shown = Lists(), Lists()
         self._lists: dict[int, list[Any]] = {}
         for op in ops:
@@ -355,6 +357,7 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
     "bank": bank.OBSERVED,
     "session-guarantees": sessions.OBSERVED,
     "long-fork": long_fork.OBSERVED,
+    "log": log.OBSERVED,
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]]] = {
     "set": (_set_figures, lambda confirmed, **bad: confirmed > 0 == _all(bad)),
@@ -368,4 +371,5 @@ FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]
     "bank": (bank.figures, bank.right),
     "session-guarantees": (sessions.figures, sessions.right),
     "long-fork": (long_fork.figures, long_fork.right),
+    "log": (log.figures, log.right),
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tests.truth import banks, definitions, forks, oracle, sessions
+from tests.truth import banks, definitions, forks, logs, oracle, sessions
 from tests.truth.counted import Bag, GrowSet, Guarded, Ids, LastRegister, Tally
 from tests.truth.objects import (
     Counter,
@@ -202,6 +202,18 @@ def long_fork() -> Property:
     )
 
 
+def log() -> Property:
+    """Logs with offsets; operations of one process may overlap, and rows break their ties."""
+    return Property(
+        name="log",
+        setting=lambda rng: Setting(),
+        make=lambda rng, where: logs.make(rng),
+        truth=lambda rows, where: logs.truth(rows),
+        by_key=False,
+        ties=False,
+    )
+
+
 COUNTED = (
     counted(
         "set",
@@ -258,6 +270,7 @@ COUNTED = (
     ),
     session_guarantees(),
     long_fork(),
+    log(),
 )
 INITIAL_LISTS = (None, None, None, [1, 2])
 INITIAL_VALUES = (None, None, 0, 1, "1", [1], 1.0)
