@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos.cli.console import out, plain, table, verdict_line
+from chaos.record.rundir import RUN_JSON
 
 if TYPE_CHECKING:
     from analysis.compare import Comparison
@@ -37,7 +38,7 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
     for note in results.get("notes", ()):
         if note.lower() not in str(results["summary"]).lower():
             _fill(f"  note: {note}", "    ")
-    if path.is_file():
+    if path.exists() and not (path / RUN_JSON).exists():  # a file, or a folder of another tool's
         _line(f"  history      {path} ({results.get('format')})")
         _line(f"  next         aftershock import {path} --to runs/{path.stem}/imported")
         return
