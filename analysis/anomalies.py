@@ -1,13 +1,19 @@
-"""The names of broken promises, of all checkers in one table: what each counts and rules out.
+"""The names of broken promises, of all checkers: what each counts and rules out.
 
-One table, so that the documentation, the attribution and the dashboard say the same.
+One place, so that the documentation, the attribution and the dashboard say the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from analysis.checkers import KINDS
+from analysis.checkers import CHECKERS, kinds
 from analysis.checkers.kinds import Kind
 
-BY_NAME: Mapping[tuple[str, str], Kind] = {(kind.property, kind.name): kind for kind in KINDS}
+
+def kind_of(property_: str, name: str) -> Kind | None:
+    """The anomaly of that name that a property's checker can find."""
+    return next((kind for kind in kinds(property_) if kind.name == name), None)
+
+
+def every_kind() -> tuple[Kind, ...]:
+    """All of all properties, by property, weakest first."""
+    return tuple(kind for property_ in CHECKERS for kind in kinds(property_))

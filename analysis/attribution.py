@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.anomalies import BY_NAME
+from analysis.anomalies import kind_of
 from analysis.availability import Window, fault_windows
 from analysis.checkers.base import CheckResult
 from analysis.history import History, Ints
@@ -37,7 +37,7 @@ def attribute(check: CheckResult, history: History, run: RunData) -> CheckResult
     anomalies = []
     sentences: dict[str, str] = {}
     for anomaly in check.anomalies:
-        kind = BY_NAME.get((check.property, anomaly.name))
+        kind = kind_of(check.property, anomaly.name)
         acknowledged = kind is not None and kind.acknowledged
         rows = anomaly.instances
         start = history.end_ns[rows] if acknowledged else history.start_ns[rows]

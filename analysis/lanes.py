@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.anomalies import BY_NAME
+from analysis.anomalies import kind_of
 from analysis.history import FAIL, INFO, UNREAD, History, Ints
 from analysis.lanes_states import NOTHING_KNOWN, States, follow
 from analysis.lanes_words import words
@@ -153,7 +153,7 @@ def picture(
     if window:
         end = int(history.end_ns[impossible]) if past and impossible is not None else None
         rows = around(history, rows, window, end)
-    kind = BY_NAME.get((property_, name))
+    kind = kind_of(property_, name)
     lanes, bars, moments = _drawn(history, rows)
     states = known.states
     marked = [

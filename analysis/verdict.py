@@ -91,9 +91,10 @@ def judge(
             final_ns=final_ns(run),
             initial=imported.get("initial"),
             enough=1 if rundir.is_imported(run.meta) else MIN_ACKNOWLEDGED,
+            models=imported.get("models", "adya"),
             meter=Meter(limits.budget, left_s),
         )
-        check = run_checker(name, {**CHECKERS, **own}, history, context)
+        check = run_checker(name, own if name in own else CHECKERS, history, context)
         checks.append(check if rundir.is_imported(run.meta) else attribute(check, history, run))
     verdict = worst(check.verdict for check in checks)
     notes = list(run.notes)

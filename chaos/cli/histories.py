@@ -60,10 +60,9 @@ def check(
     """
     arrow_without_pandas()
     from analysis.checkers.base import DEFAULT_BUDGET
-    from analysis.checkers.own_model import checker
     from analysis.verdict import Limits
 
-    own = {each.property: checker(each) for each in read_models(model)}
+    own = _own_checkers(model)
     limits = Limits(budget=budget or DEFAULT_BUDGET, time_limit_s=time_limit)
     value = read_initial(initial)
     found = []
@@ -123,6 +122,15 @@ def _in_time(
             "cost": {},
             "notes": [],
         }
+
+
+def _own_checkers(named: Sequence[str] | None) -> dict[str, Any]:
+    """Checkers of the user's own models, by property."""
+    if not named:
+        return {}
+    from analysis.checkers.own_model import checker
+
+    return {each.property: checker(each) for each in read_models(named)}
 
 
 def read_models(named: Sequence[str] | None) -> list[Any]:
