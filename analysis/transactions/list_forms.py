@@ -69,10 +69,10 @@ def updating(versions: Versions, reads: Ints) -> Mask:
 
 def fractured(
     first: Ints, kind: Bytes, key: Ints, ext: Codes, good: Mask, place: Codes, begin: Ints,
-    keys: int, source: Codes, target: Codes,
+    keys: int, source: Codes, target: Codes, wrote: Codes,
 ) -> tuple[Codes, Codes, Codes]:  # fmt: skip
-    """Kernel: wr edges (by source and target, ordered by target) whose source is also a rival of
-    another read of the target: (which edge, the read, the append).
+    """Kernel: wr edges (by source, target and what the source `wrote`, ordered by target) whose
+    source is also a rival of a read of another key: (which edge, the read, the append).
     """
     stamp, least = np.full(keys, -1, np.int32), np.empty(keys, np.int32)
     edge, read = np.empty(len(source), np.int32), np.empty(len(source), np.int32)
@@ -89,7 +89,7 @@ def fractured(
                         stamp[k], least[k] = stage, j
         for j in range(first[source[n]], first[source[n] + 1]):
             k = key[j]
-            if kind[j] != READ and stamp[k] == stage:
+            if kind[j] != READ and stamp[k] == stage and k != key[wrote[n]]:
                 r = least[k]
                 if place[j] < 0 or place[j] - begin[k] >= ext[r]:
                     edge[count], read[count], write[count] = n, r, j
@@ -103,7 +103,7 @@ def fractured_reads(analysis: Analysis) -> tuple[Ints, Ints, Ints]:
     told, versions, wr = analysis.transactions, analysis.versions, analysis.dependencies.wr
     found = quick(fractured, len(told.kind))(
         told.first, told.kind, told.key, versions.ext, versions.good,
-        versions.place, versions.begin, len(told.keys), wr.source, wr.target,
+        versions.place, versions.begin, len(told.keys), wr.source, wr.target, wr.one,
     )  # fmt: skip
     edge, read, write = (column.astype(np.int64) for column in found)
     return edge, read, write
