@@ -37,7 +37,7 @@ def check(history: History, context: Context) -> CheckResult:
     if analysis.strict is None or analysis.flaws:
         anomalies = tuple(story.anomaly(history) for story in stories(models))
         counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
-        why = f"{counts}; {judged(models)}{_left_out(analysis)}"
+        why = f"{counts}; {judged(models, context.models)}{_left_out(analysis)}"
         return _result(history, Verdict.INVALID, why, anomalies=anomalies)
     if analysis.left_out:
         return _result(history, Verdict.UNKNOWN, f"nothing is wrong{_left_out(analysis)}")
@@ -52,9 +52,10 @@ def check(history: History, context: Context) -> CheckResult:
     return _result(history, Verdict.VALID, why, claim=claim)
 
 
-def judged(models: Models) -> str:
+def judged(models: Models, dialect: str) -> str:
     """Which models a history rules out, and which it is consistent with, the weakest first."""
-    found = {model: models.decide(model) for model in MODELS}
+    sessions = dialect == "axiomatic"
+    found = {model: models.decide(model, sessions=sessions) for model in MODELS}
     out = [model.replace("-", " ") for model, holds in found.items() if holds is False]
     consistent = [model.replace("-", " ") for model, holds in found.items() if holds]
     open_ = [model.replace("-", " ") for model, holds in found.items() if holds is None]
