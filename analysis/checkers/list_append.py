@@ -10,7 +10,7 @@ from analysis.checkers.base import CheckResult, Context, Verdict, too_little
 from analysis.checkers.kinds import Kind
 from analysis.checkers.prose import number
 from analysis.history import History
-from analysis.transactions.columns import read_transactions
+from analysis.transactions.columns import Transactions, read_transactions
 from analysis.transactions.kinds import cycle_kinds, flaw_kinds, form_kinds
 from analysis.transactions.list_models import MODELS, Models
 from analysis.transactions.list_stories import stories
@@ -26,7 +26,12 @@ KINDS: tuple[Kind, ...] = (
 
 def check(history: History, context: Context) -> CheckResult:
     """Decide whether transactions of list appends (f: txn) are strict serializable; if not, why."""
-    told = read_transactions(history)
+    return judge(read_transactions(history), context)
+
+
+def judge(told: Transactions, context: Context) -> CheckResult:
+    """The same of transactions whose payloads have been read."""
+    history = told.history
     if nothing := nothing_said(told):
         return _result(history, Verdict.UNKNOWN, nothing)
     analysis = analyse_lists(told)
