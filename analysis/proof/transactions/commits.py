@@ -113,20 +113,22 @@ def _unread(t: Transactions, r: _Reads) -> None:
     bad = r.state < 0
     written = t.write & ~t.failed
     aborted = np.isin(t.pair, t.pair[t.write & t.failed]) & ~np.isin(t.pair, t.pair[written])
+    failures = aborted & t.write
     if not t.lists:
         _refuse(r, bad & ~aborted[r.micro], "read what nobody wrote")
         return
     for key in np.unique(r.key[bad]).tolist():
-        mine = r.key == key
-        reads = {int(micro): t.shown(micro) for micro in r.micro[mine].tolist()}
+        mine = slice(*np.searchsorted(r.key, [key, key + 1]).tolist())
+        reads = {micro: t.shown(micro) for micro in r.micro[mine].tolist()}
         longest = max(reads.values(), key=len)
-        failed = set(t.value[aborted & (t.key == key) & t.write].tolist())
+        micros = t.of_key(key)
+        failed = set(t.value[micros[failures[micros]]].tolist())
         kept = [value for value in longest if value not in failed]
         order = r.versions.value[r.versions.low[key] : r.versions.low[key + 1]].tolist()
         right = kept == order[: len(kept)] and len(set(longest)) == len(longest)
         for micro, shown in reads.items():
-            own = t.write & (t.row == t.row[micro]) & (t.key == key)
-            later = set(t.value[own & (np.arange(len(own)) > micro)].tolist())
+            rest = slice(micro, t.first[t.row[micro] + 1])
+            later = set(t.value[rest][t.write[rest] & (t.key[rest] == key)].tolist())
             right &= shown == longest[: len(shown)] and later.isdisjoint(shown)
         if not right:
             raise Refused(f"lists read of key {t.key_names[key]} are no beginnings of one")
