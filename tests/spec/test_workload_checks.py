@@ -83,7 +83,7 @@ def test_options_that_are_left_out_are_filled_in(experiment: Write) -> None:
 
 
 def test_the_names_of_properties_are_those_that_are_decided() -> None:
-    assert set(CHECKERS) <= set(PROPERTIES)
+    assert set(CHECKERS) == set(PROPERTIES)
     assert len(set(PROPERTIES)) == len(PROPERTIES)
 
 
