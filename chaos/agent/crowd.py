@@ -20,6 +20,7 @@ from typing import Any, Protocol
 AT_ONCE = 32  # connections being opened at a time: fewer than any server's backlog
 REFUSALS_FULL = 8  # refused in a row: it takes no more
 UNANSWERED_S = 1.0  # an answer that takes longer is none
+SILENCE = "no answer"
 REFILL_S = 0.1  # how often a place that became free is taken
 REFILL_AT_ONCE = 2  # few: each one that is refused is a line in the database's log
 SPARE_FILES = 64
@@ -125,7 +126,7 @@ class Crowd:
         self.count = count
         self.refused = 0
         self.since_ns: int | None = None
-        self.said = ""  # the last answer that was no
+        self.said = ""  # the last answer that was no; silence says less than any
         self._address = address
         self._say = say
         self._served = served
@@ -203,7 +204,8 @@ class Crowd:
     def _turn_away(self, line: socket.socket, said: str) -> None:
         self.refused += 1
         self._in_a_row += 1
-        self.said = said
+        if said != SILENCE or not self.said:
+            self.said = said
         self._opening.pop(line, None)
         self._drop(line)
         if self.is_full():
@@ -217,7 +219,7 @@ class Crowd:
         """Those that got no answer are not served."""
         now = time.monotonic()
         for line in [x for x, began in self._opening.items() if now - began > UNANSWERED_S]:
-            self._turn_away(line, "no answer")
+            self._turn_away(line, SILENCE)
 
     def _drop(self, line: socket.socket) -> None:
         with contextlib.suppress(KeyError, ValueError):  # never registered

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from chaos.agent.crowd import REFUSALS_FULL, Crowds
+from chaos.agent import crowd as crowd_module
+from chaos.agent.crowd import REFUSALS_FULL, SILENCE, Crowds
 
 
 class Server:
@@ -21,6 +22,7 @@ class Server:
     def __init__(self, places: int) -> None:
         self.places = places
         self.served: list[socket.socket] = []
+        self.mute = False
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listening.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -38,7 +40,10 @@ class Server:
                 self.served.append(line)
                 line.sendall(b"+WELCOME")
                 return
-            line.sendall(b"-FULL: try later")
+            if self.mute:
+                time.sleep(0.5)
+            else:
+                line.sendall(b"-FULL: try later")
         except OSError:
             pass  # it hung up first
         line.close()
@@ -103,6 +108,26 @@ def crowds(loop: Turns) -> Iterator[Crowds]:
     made = Crowds(loop)
     yield made
     made.heal()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_silence_is_told_only_where_nothing_else_was_said(
+    loop: Turns, crowds: Crowds, server: Server, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    monkeypatch.setattr(crowd_module, "UNANSWERED_S", 0.1)
+
+    def refused() -> int:
+        return int(crowds.do_crowd_state({"fault": "f1"})["refused"])
+
+    server.mute = not told
+    ask(crowds, server)
+    assert loop.until(lambda: bool(crowds.do_crowd_state({"fault": "f1"})["full"]))
+    before, server.mute = refused(), True
+    server.places = 0
+    server.served.pop().close()
+    assert loop.until(lambda: refused() > before)
+    said = "-FULL: try later" if told else SILENCE
+    assert crowds.do_crowd_state({"fault": "f1"})["said"] == said
 
 
 def ask(crowds: Crowds, server: Server, fault: str = "f1", count: int = 50) -> None:

@@ -20,7 +20,7 @@ EVERY_CLOCK = """\
 name: every-clock
 topology: {topology}
 workload: {{name: register, rate: 50/s, keys: 5}}
-duration: 18s
+duration: 22s
 settle: 10s
 schedule:
   - {{at: 1s, for: 4s, fault: clock-step, target: n1, by: 1h}}
@@ -29,11 +29,11 @@ schedule:
   - {{at: 3s, for: 3s, fault: clock-strobe, target: n2, by: 300ms, every: 400ms}}
   - {{at: 5.5s, for: 3s, fault: clock-leap, target: n1}}
   - {{at: 6.2s, for: 1500ms, fault: clock-back, target: n1, by: 5m}}
-  - {{at: 9s, for: 8s, fault: clock-step, target: n2, by: -30m}}
+  - {{at: 9s, for: 12s, fault: clock-step, target: n2, by: -30m}}
   - {{at: 10s, for: 1s, fault: kill, target: n2}}
 """
 SYSTEMS = ("redis-sentinel", "etcd-three", "postgres-async")
-KILLED_BACK_NS, STEPPED_UNTIL_NS = int(11.2e9), int(16.2e9)
+KILLED_BACK_NS, STEPPED_UNTIL_NS = int(11.2e9), int(20.2e9)
 
 
 @pytest.fixture(scope="module")
