@@ -288,10 +288,14 @@ class _Flow:
         """The same in real time, but for those that are `done`."""
         sent, told = self.log.sent, self.told
         rows = sent.row[told]
-        clock = np.unique(np.append(self.history.start_ns[rows], self.history.end_ns[rows]))
-        stretch = len(clock) + 1
-        start = sent.log[told] * stretch + np.searchsorted(clock, self.history.start_ns[rows])
-        end = sent.log[told] * stretch + np.searchsorted(clock, self.history.end_ns[rows])
+        start, end = self.history.start_ns[rows], self.history.end_ns[rows]
+        low = int(start.min(initial=0))
+        stretch = int(end.max(initial=0)) - low + 1
+        if stretch * len(self.log.names) >= 2**62:  # only the order of times matters
+            clock = np.unique(np.append(start, end))
+            start, end = np.searchsorted(clock, start), np.searchsorted(clock, end)
+            low, stretch = 0, len(clock) + 1
+        start, end = (sent.log[told] * stretch + (times - low) for times in (start, end))
         order = np.argsort(end, kind="stable")
         places = place[told[order]]
         most = np.maximum.accumulate(places) if len(places) else places

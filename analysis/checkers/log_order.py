@@ -139,9 +139,9 @@ def _by_process(history: History, messages: Messages, chosen: Ints) -> Ints:
     """The same by process, log, start, row and order."""
     row, log = messages.row[chosen], messages.log[chosen]
     process, start = history.process[row], history.start_ns[row]
-    numbers, where = np.unique(history.process, return_inverse=True)
-    groups = where.astype(np.int64)[row] * (int(log.max(initial=0)) + 1) + log
-    if len(numbers) * (int(log.max(initial=0)) + 1) < 2**16:
+    low, logs = int(process.min(initial=0)), int(log.max(initial=0)) + 1
+    if (int(process.max(initial=0)) - low + 1) * logs < 2**16:
+        groups = (process - low) * logs + log
         # As they come they are nearly always in order within a log, and few bits are sorted fast.
         order = np.argsort(groups.astype(np.uint16), kind="stable")
         columns = [column[order] for column in (groups, start, row, messages.order[chosen])]

@@ -41,7 +41,9 @@ def check(history: History, context: Context) -> CheckResult:
         return case.unknown("long-fork is about registers, but there are appends to lists")
     reads = _Reads(case, txns)
     if anomaly := reads.forked():
-        why = f"{number(anomaly.count, 'transaction')} of {reads.summary()} saw two writes in "
+        why = (
+            f"{anomaly.count:,} of {number(reads.count, 'reading transaction')} saw two writes in "
+        )
         return case.invalid(f"{why}an order that another one saw reversed", [anomaly])
     if not reads.count:
         return case.unknown("no transaction that reads was acknowledged")
@@ -178,7 +180,7 @@ class _Reads:
         tell = self.case.tell(a, b, *writers)
 
         def name(place: int) -> str:
-            return short(self.txns.key_name(int(self.key[place])))
+            return f"key {short(self.txns.key_name(int(self.key[place])))}"
 
         def saw(row: int, pair: tuple[int, int]) -> str:
             seen, unseen = pair

@@ -27,11 +27,11 @@ def test_two_readers_that_see_opposite_orders():
     assert anomaly.operations == (0, 1, 2, 3)
     assert anomaly.claim["operations"] == [2, 3]
     assert anomaly.argument == (
-        'process 2 read 1 from "x" and the initial value from "y" between 0.000000010 s and '
-        '0.000000015 s, so the write of "x" came first; but process 3 read 2 from "y" and the '
-        'initial value from "x" between 0.000000012 s and 0.000000017 s, so it came last: process '
-        '0 wrote "x" in a transaction that began at 0.000000000 s and process 1 wrote "y" in a '
-        "transaction that began at 0.000000003 s"
+        'process 2 read 1 from key "x" and the initial value from key "y" between 0.000000010 s '
+        'and 0.000000015 s, so the write of key "x" came first; but process 3 read 2 from key "y" '
+        'and the initial value from key "x" between 0.000000012 s and 0.000000017 s, so it came '
+        'last: process 0 wrote key "x" in a transaction that began at 0.000000000 s and process 1 '
+        'wrote key "y" in a transaction that began at 0.000000003 s'
     )
 
 
