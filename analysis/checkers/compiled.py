@@ -1,8 +1,9 @@
 """Plain loops over arrays, compiled by numba where that pays: the only file that knows numba.
 
-A *kernel* is an ordinary function of arrays and integers, annotated with the names in `_TYPES`; it
-calls nothing of ours. `compiled(kernel, operations)` is its machine code, or None: then the caller
-goes its other way. Importing numba costs 0.3 s, and compiling a kernel about as much, so
+A *kernel* is an ordinary function of arrays and integers, annotated with the names in `_TYPES`; of
+ours it calls only functions of its own file. `compiled(kernel, operations)` is its machine code, or
+None: then the caller goes its other way. Importing numba costs 0.3 s, and compiling a kernel about
+as much, so
 
 - what this process has loaded is used from `LOADED_FROM` operations on;
 - what an earlier process left in the cache, from `CACHED_FROM` (`IMPORTED_FROM` if numba is
@@ -54,6 +55,7 @@ _TYPES = {  # annotation → (numba's name of the cell, may it be changed); None
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_called: set[Callable[..., Any]] = set()  # functions that kernels may call
 _loaded: dict[Callable[..., Any], Callable[..., Any] | None] = {}  # None: it could not be compiled
 
 
@@ -87,6 +89,7 @@ def _load(kernel: Callable[..., Any]) -> Callable[..., Any] | None:
         if numba.config.DISABLE_JIT:
             return None
         signature = _signature(kernel, numba.types)
+        _allow_calls(kernel, importlib.import_module("numba.extending").register_jitable)
     except Exception:  # a broken installation shows in many ways
         return None
     before = numba.config.CACHE_DIR
@@ -101,6 +104,18 @@ def _load(kernel: Callable[..., Any]) -> Callable[..., Any] | None:
         finally:
             numba.config.CACHE_DIR = before
     return None
+
+
+def _allow_calls(kernel: Callable[..., Any], register: Callable[..., Any]) -> None:
+    """Let a kernel call the functions of its file that it names, and these the same."""
+    for name in kernel.__code__.co_names:
+        called = kernel.__globals__.get(name)
+        if not inspect.isfunction(called) or called.__module__ != kernel.__module__:
+            continue
+        if called not in _called:
+            _called.add(called)
+            register(called)
+            _allow_calls(called, register)
 
 
 def _signature(kernel: Callable[..., Any], types: Any) -> tuple[Any, ...]:

@@ -1,42 +1,75 @@
 """Orders that explain a history: made greedily, along what is known to come before what.
 
-Whatever is made here is right by construction: a transaction comes only when what it reads is there,
-and what others still have to read is not written over. It may get stuck; then nothing is said.
+Whatever is made here is right by construction: a transaction comes only when what it reads is
+there, and what others still have to read is not written over. It may get stuck; then nothing is
+said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from analysis.checkers.compiled import compiled
+from analysis.checkers.compiled import Marks, compiled
 from analysis.history import Ints
-from analysis.transactions import kernels
+from analysis.transactions import arrange, kernels
+from analysis.transactions.graphs import Graph
 from analysis.transactions.problem import NEVER
-from analysis.transactions.saturation import FULL, PARALLEL, SNAPSHOT, Saturation
+from analysis.transactions.saturation import CELLS, CELLS_A_STEP, PARALLEL, SNAPSHOT, Saturation
 from analysis.transactions.versions import NONE
 
+FULL = 1 << 32
 BACK = (16, 256, 2048)  # nodes that a greedy order looks back over before each
 
 
-def wishes(saturation: Saturation) -> Iterator[tuple[Ints, int]]:
-    """When each event may take place, in one guess after another, and how far to look back."""
+def wishes(saturation: Saturation, *, at_once: bool = False) -> Iterator[tuple[Ints, int]]:
+    """When each event may take place, in one guess after another, and how far to look back.
+    `at_once`: only what is told by times, or by places in sessions.
+    """
     problem = saturation.problem
-    timed = len(problem) > 1 and int(problem.start.min()) < int(problem.start.max())
-    if timed:
-        for when in (problem.end, problem.start // 2 + problem.end // 2, problem.start):
+    if len(problem) > 1 and int(problem.start.min()) < int(problem.start.max()):
+        middle = problem.start // 2 + problem.end // 2
+        for when in (problem.end, middle, problem.start)[: 2 if at_once else 3]:
             yield saturation.each(np.where(problem.end == NEVER, NEVER, when)), BACK[0]
-    height = saturation.height()
-    for most in BACK:
-        yield height, most
+    if not at_once:
+        wish = height(saturation)
+        for most in BACK:
+            yield wish, most
     order = np.lexsort((problem.rows, problem.end, problem.start, problem.session))
     _, first, count = np.unique(problem.session[order], return_index=True, return_counts=True)
     along = np.empty(len(problem), np.int64)
     begin, length = np.repeat(first, count), np.repeat(count, count)
     along[order] = (np.arange(len(problem)) - begin) * FULL // np.maximum(length, 1)
-    yield saturation.each(along), BACK[1]
+    yield saturation.each(along), BACK[0]
+
+
+def height(saturation: Saturation) -> Ints:
+    """Where each event may stand in an order of all: between 0 and FULL, by how many come before
+    it and how many after, in a saturated graph without cycle.
+    """
+    s = saturation
+    back = Graph(s.nodes, s.edges().reversed(), s.size)
+    length = np.bincount(s.lane[: s.events], minlength=s.width)
+    from_end = np.where(s.lane >= 0, length[s.lane] - 1 - s.place, 0)
+    before = _counted(s, s.order, s.graph, s.place)
+    behind = _counted(s, np.ascontiguousarray(s.order[::-1]), back, from_end)
+    found: Ints = before * FULL // np.maximum(before + behind, 1)
+    return found
+
+
+def _counted(s: Saturation, order: Ints, graph: Graph, place: Ints) -> Ints:
+    """How many events reach each event, itself among them."""
+    width = max(1, min(s.width, CELLS // s.nodes))
+    spread = compiled(kernels.spread, s.size) or kernels.spread
+    total = np.zeros(s.events, np.int64)
+    for low in range(0, s.width, width):
+        s.meter.spend(1 + s.nodes * width // CELLS_A_STEP)
+        clock: Marks = np.zeros(s.nodes * width, np.int32)
+        spread(order, graph.first, graph.after, width, low, s.lane, place, clock)
+        total += clock.reshape(s.nodes, width)[: s.events].sum(axis=1)
+    return total
 
 
 class Builder:
@@ -82,14 +115,14 @@ class Builder:
         rank = np.empty(nodes, np.int64)
         rank[node_of] = np.arange(nodes)
         order = np.empty(nodes, np.int64)
-        arrange = compiled(kernels.arrange, s.size) or kernels.arrange
-        done = arrange(
+        build: Any = compiled(arrange.arrange, s.size) or arrange.arrange
+        done = build(
             int(s.mode == SNAPSHOT), most, graph.first, graph.after, rank, node_of,
             np.bincount(graph.after, minlength=nodes), *self._makes, *self._reads,
             *self._takes, *self._seen, *self._back, self._rest.astype(np.int64),
             self._pending.astype(np.int64), s.versions.writes + np.arange(keys),
-            np.full(keys, NONE), np.full(nodes, NONE), np.empty(nodes, np.int64), np.empty(nodes, np.int64), np.zeros(nodes, np.int64),
-            np.zeros(nodes, np.int64), np.empty(nodes, np.int64), order,
+            np.full(keys, NONE), np.full(nodes, NONE), *np.empty((2, nodes), np.int64),
+            *np.zeros((2, nodes), np.int64), np.empty(nodes, np.int64), order,
         )  # fmt: skip
         self.came = order[:done]
         if done < nodes:
@@ -104,12 +137,13 @@ def _table(nodes: int, node: Ints, *columns: Ints) -> tuple[Ints, ...]:
     return first, *(np.ascontiguousarray(column[by]) for column in columns)
 
 
-def accept(saturation: Saturation, *, guesses: int = 10) -> Ints | None:
+def accept(saturation: Saturation, *, at_once: bool = False) -> Ints | None:
     """Events in an order that the model allows: transactions (serial; parallel: in the order in
     which they commit), or nodes of snapshots and commits. None: no guess led to one.
+    `at_once`: before anything is saturated.
     """
     builder = Builder(saturation)
-    for wish, most in islice(wishes(saturation), guesses):
+    for wish, most in wishes(saturation, at_once=at_once):
         order = builder.build(wish, most)
         if order is not None and saturation.mode == PARALLEL:
             order = in_version_order(saturation, order)

@@ -11,7 +11,8 @@ def seen(
     last: Scratch, whose: Scratch, before: Scratch, asked: Scratch, found: Scratch,
 ) -> int:  # fmt: skip
     """Kernel: rows (T2, T1, read) where the reader reads a key from T1 and anything (if not
-    `atomic`: anything before) from T2, which wrote that key too. How many; -1: `found` is too short.
+    `atomic`: anything before) from T2, which wrote that key too. How many; -1: `found` is too
+    short.
     """
     size, room = 0, len(found) // 3
     for reader in range(len(first_read) - 1):

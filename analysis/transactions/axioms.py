@@ -1,9 +1,9 @@
-"""Read committed, read atomic and causal consistency: what has to be visible, and one total order.
+"""Read committed, read atomic, causal consistency: what has to be visible, and one total order.
 
-Each says: where T3 reads k from T1, and T2, which T3 knows of, wrote k too, T2 comes before T1. What
-T3 knows of does not depend on that order, so one pass decides (Biswas & Enea 2019): read committed
-and read atomic by looking at the smaller of T2's writes and T3's reads, causal with a clock for each
-transaction, one number for each session.
+Each says: where T3 reads k from T1, and T2, which T3 knows of, wrote k too, T2 comes before T1.
+What T3 knows of does not depend on that order, so one pass decides (Biswas & Enea 2019): read
+committed and read atomic by looking at the smaller of T2's writes and T3's reads, causal with a
+clock for each transaction, one number for each session.
 """
 
 from __future__ import annotations

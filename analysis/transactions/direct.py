@@ -1,4 +1,4 @@
-"""What needs no inference: the graph of reads, sessions and real time, and updates that were lost."""
+"""What needs no inference: the graph of reads, sessions and real time, and lost updates."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """Decides one model of a problem: an order that explains it, a contradiction, or neither in time.
 
-What the models mean is in docs/transactions.md. Whether sessions count in a model that does not name
-them depends on whose definitions are asked (`models`: "adya" or "axiomatic").
+What the models mean is in docs/transactions.md. Whether sessions count in a model that does not
+name them depends on whose definitions are asked (`models`: "adya" or "axiomatic").
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from analysis.checkers.base import Exhausted, Meter
 from analysis.history import Ints
 from analysis.transactions.acceptance import accept
 from analysis.transactions.axioms import ATOMIC, CAUSAL, COMMITTED, Visible
-from analysis.transactions.direct import Base, Teller, lost_update, lost_updates
+from analysis.transactions.direct import Base, Teller, lost_update
 from analysis.transactions.explanation import Explanation, events_in
 from analysis.transactions.problem import Problem
 from analysis.transactions.saturation import PARALLEL, SERIAL, SNAPSHOT, Saturation
 from analysis.transactions.search import Search
 from analysis.transactions.steps import Step, Steps
+from analysis.transactions.versions import Versions, versions_of
 
 ADYA, AXIOMATIC = "adya", "axiomatic"
 UNCOMMITTED, PARALLEL_SI, SI = (
@@ -118,8 +119,6 @@ def _solve(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[Step
 
 def _versions_only(problem: Problem) -> Problem:
     """Without its reads: read uncommitted asks for nothing but the order of versions."""
-    from dataclasses import replace
-
     none = np.empty(0, np.int64)
     return replace(problem, reader=none, read_key=none, source=none)
 
@@ -132,17 +131,22 @@ def _ordered(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[St
     if base.cyclic:
         tell = Teller(problem, Steps(), snapshot=mode == SNAPSHOT)
         return tell.steps.needed(tell.way(base.cycle(), round_about=True))
-    lost = lost_updates(problem)
-    if lost:
+    versions = versions_of(problem)
+    lost = versions.lost()
+    if lost is not None:
         rule = "exclusive" if mode == PARALLEL else "overwrite"
-        return lost_update(problem, lost[0], rule=rule, snapshot=mode == SNAPSHOT)
+        return lost_update(problem, lost, rule=rule, snapshot=mode == SNAPSHOT)
+    if not rules.sessions and (kept := _in_sessions(versions, rules, meter)) is not None:
+        return kept
     for stronger in (SERIAL, SNAPSHOT):  # what explains a stronger model explains this one
+        first = _saturation(versions, stronger, rules, meter)
+        if first.sort() and (order := accept(first, at_once=True)) is not None:
+            return _accepted(problem, stronger, order)
         if stronger == mode:
             break
-        first = _saturation(problem, stronger, rules, meter)
         if first.close() and (order := accept(first)) is not None:
             return _accepted(problem, stronger, order)
-    saturation = _saturation(problem, mode, rules, meter)
+    saturation = _saturation(versions, mode, rules, meter)
     if not saturation.close():
         steps = Steps()
         return steps.needed(Explanation(saturation, steps).contradiction())
@@ -156,8 +160,30 @@ def _ordered(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[St
     return _accepted(problem, mode, order)
 
 
-def _saturation(problem: Problem, mode: int, rules: Rules, meter: Meter) -> Saturation:
-    return Saturation(problem, mode, sessions=rules.sessions, realtime=rules.realtime, meter=meter)
+def _in_sessions(versions: Versions, rules: Rules, meter: Meter) -> Accepted | None:
+    """An order that keeps sessions, though they do not count: there may be one, and it is cheaper
+    to find, for sessions are few.
+    """
+    stricter = replace(rules, sessions=True)
+    mode = _MODES[rules.model]
+    if Base(versions.problem, sessions=True, realtime=False, known=True).cyclic:
+        return None
+    for stronger in dict.fromkeys((SERIAL, mode)):
+        first = _saturation(versions, stronger, stricter, meter)
+        if first.close() and (order := accept(first)) is not None:
+            return _accepted(versions.problem, stronger, order)
+    return None
+
+
+def _saturation(versions: Versions, mode: int, rules: Rules, meter: Meter) -> Saturation:
+    return Saturation(
+        versions.problem,
+        mode,
+        sessions=rules.sessions,
+        realtime=rules.realtime,
+        meter=meter,
+        versions=versions,
+    )
 
 
 def _accepted(problem: Problem, mode: int, order: Ints) -> Accepted:
@@ -166,11 +192,11 @@ def _accepted(problem: Problem, mode: int, order: Ints) -> Accepted:
 
 
 def _shortened(problem: Problem, rules: Rules, steps: list[Step]) -> list[Step]:
-    """The same contradiction from the transactions in it alone, and from fewer if that is enough."""
+    """The same contradiction from the transactions in it alone, or fewer if that is enough."""
     snapshot = _MODES.get(rules.model) == SNAPSHOT
     while True:
         chosen = np.searchsorted(problem.rows, events_in(steps, snapshot))
-        if len(chosen) > _SMALL or len(chosen) == len(problem) and len(problem) > _TRIED:
+        if len(chosen) > _SMALL or (len(chosen) == len(problem) and len(problem) > _TRIED):
             return steps
         again = _again(problem, chosen, rules)
         if again is None or len(again) >= len(steps):

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from analysis.checkers.compiled import Marks
 from analysis.history import Ints
 from analysis.transactions.saturation import (
     ASSUMED,
@@ -27,10 +26,10 @@ from analysis.transactions.saturation import (
     Saturation,
 )
 from analysis.transactions.steps import ASSUME, Step, Steps
+from analysis.transactions.ways import Way, Ways
 
 CYCLES_MAX = 24  # from which the shortest is taken
 INITIAL = -1
-Way = list[int]  # edges, each beginning where the one before it ends
 
 
 class Explanation:
@@ -41,8 +40,7 @@ class Explanation:
     ) -> None:
         self._s, self._steps, self._assumed = saturation, steps, assumptions
         self._edges = saturation.edges()
-        self._everywhere: Marks = np.ones(saturation.nodes, np.int32)
-        self._members: dict[int, tuple[list[int], list[int]]] = {}
+        self._ways = Ways(saturation)
         self._block_reads: Ints | None = None
         self._facts: dict[int, int] = {}
         versions = saturation.versions
@@ -77,7 +75,7 @@ class Explanation:
         """The step of a version before itself, for it has to stand before the initial one."""
         initial = self._s.versions.initial()
         for pair in range(len(self._s.forced) - 1, -1, -1):
-            a, b, stage = self._s.forced[pair]
+            a, b, stage = self._s.forced[pair].tolist()
             if stage < self._s.stage:
                 return None
             if initial[b] and not initial[a]:
@@ -103,16 +101,16 @@ class Explanation:
             if int(edges.kind[edge]) == STALE:
                 goal, since = np.array([s.problem.reader[pair]]), int(edges.stage[edge])
                 start = edges.source[edge : edge + 1]
-                todo += s.graph.way(start, goal, since, self._everywhere) or []
+                todo += s.graph.way(start, goal, since, self._ways.everywhere) or []
                 continue
             if int(edges.kind[edge]) != FORCED or pair in asked:
                 continue
             asked.add(pair)
-            a, b, since = s.forced[pair]
+            a, b, since = s.forced[pair].tolist()
             if since == stage:
                 found.append(pair)
             elif since > 0 or s.versions.head[a] < self._writes:
-                todo += self._between(a, b, since)
+                todo += self._ways.between(a, b, since)
         return found
 
     # -- names
@@ -260,7 +258,7 @@ class Explanation:
         s, read = self._s, int(self._edges.note[edge])
         start, goal = int(self._edges.source[edge]), int(s.problem.reader[read])
         stage = int(self._edges.stage[edge])
-        way = s.graph.way(np.array([start]), np.array([goal]), stage, self._everywhere)
+        way = s.graph.way(np.array([start]), np.array([goal]), stage, self._ways.everywhere)
         assert way is not None, "it was stale"
         fact, entry = self._told(way), int(s.versions.read[read])
         premises = (self._reads(read), fact)
@@ -269,7 +267,7 @@ class Explanation:
     def _replaced(self, pair: int, edge: int, source: int) -> int:
         """The last version of block A, or who read it, before the first of block B."""
         s = self._s
-        a, b, _ = s.forced[pair]
+        a, b, _ = s.forced[pair].tolist()
         fact = self._block_before(pair)
         end, head = int(s.versions.end[a]), int(s.versions.head[b])
         commit = int(s.commit(s.writer(np.array([end])))[0])
@@ -293,7 +291,7 @@ class Explanation:
 
     def _explained(self, pair: int) -> int:
         s = self._s
-        a, b, stage = s.forced[pair]
+        a, b, stage = s.forced[pair].tolist()
         head = int(s.versions.head[b])
         first = int(s.versions.head[a])
         if first >= self._writes:
@@ -304,12 +302,13 @@ class Explanation:
 
     def _raised_to(self, a: int, b: int, stage: int) -> tuple[int, int]:
         """(some version of block A, that it comes before the first of block B)."""
-        way = self._between(a, b, stage)
+        way = self._ways.between(a, b, stage)
         fact = self._told(way)
         start, goal = int(self._edges.source[way[0]]), int(self._edges.target[way[-1]])
-        mine, theirs = self._entry(start, a), self._entry(goal, b)
+        mine, theirs = self._ways.entry(start, a), self._ways.entry(goal, b)
+        assert mine is not None, "the way begins with a writer"
         if theirs is None or (self._snapshot and goal % 2 == 0):
-            read, theirs = self._read_of(goal, b)
+            read, theirs = self._ways.read_of(goal, b)
             fact = self._rule(
                 self._commit(mine), self._commit(theirs), "overwritten", theirs,
                 self._reads(read), fact,
@@ -334,7 +333,9 @@ class Explanation:
                 return fact
 
     def _exclusive(self, mine: int, theirs: int, fact: int) -> int:
-        """Snapshot or commit of W(mine) before the commit of W(theirs): so commit before snapshot."""
+        """W(mine) took its snapshot before W(theirs) committed: so it committed before the other
+        took its own.
+        """
         steps = self._steps
         if steps.steps[fact].behind == self._snap(theirs):
             return fact
@@ -362,63 +363,6 @@ class Explanation:
                 )
             mine = child
         return fact
-
-    # -- blocks
-
-    def _between(self, a: int, b: int, stage: int) -> Way:
-        """A short way from a write of block A to anything of block B, by edges before `stage`."""
-        s = self._s
-        writers, _ = self._inside(a)
-        heads, readers = self._inside(b)
-        starts = np.array(writers)
-        if not self._snapshot:
-            goals = np.array([*heads, *readers])
-            way = s.graph.way(starts, goals, stage, self._everywhere)
-        else:
-            way = s.graph.way(2 * starts, 2 * np.array(heads) + 1, stage, self._everywhere)
-            if readers:
-                seen = s.graph.way(2 * starts + 1, 2 * np.array(readers), stage, self._everywhere)
-                if way is None or (seen is not None and len(seen) < len(way)):
-                    way = seen
-        assert way is not None, f"pair {s.forced} was forced"
-        return way
-
-    def _inside(self, block: int) -> tuple[list[int], list[int]]:
-        """(writers, those who read only) of a block's versions: transactions; initial: none."""
-        if block not in self._members:
-            s = self._s
-            entry = int(s.versions.head[block])
-            entries = []
-            while entry >= 0:
-                entries.append(entry)
-                entry = int(s.versions.child[entry])
-            writers = [int(s.problem.writer[e]) for e in entries if e < self._writes]
-            mine = s.last_reads[s.versions.block[s.versions.read[s.last_reads]] == block]
-            readers = np.unique(s.problem.reader[mine]).tolist()
-            if len(writers) < len(entries) and not self._snapshot:
-                writers.append(int(s.source_of[s.versions.key[block]]))
-            self._members[block] = (writers, readers)
-        return self._members[block]
-
-    def _entry(self, node: int, block: int) -> int | None:
-        """The version of this block that a node's transaction wrote, if any."""
-        s = self._s
-        if node >= s.events:
-            return int(s.versions.head[block])
-        transaction = node // 2 if self._snapshot else node
-        low, high = np.searchsorted(s.problem.writer, [transaction, transaction + 1])
-        for entry in range(low, high):
-            if s.versions.block[entry] == block:
-                return int(entry)
-        return None
-
-    def _read_of(self, node: int, block: int) -> tuple[int, int]:
-        """The read by which a transaction saw a version of this block, and that version."""
-        s = self._s
-        transaction = node // 2 if self._snapshot else node
-        mine = s.last_reads[s.problem.reader[s.last_reads] == transaction]
-        read = int(mine[s.versions.block[s.versions.read[mine]] == block][0])
-        return read, int(s.versions.read[read])
 
 
 def events_in(steps: Iterable[Step], snapshot: bool) -> list[int]:

@@ -10,7 +10,6 @@ from analysis.checkers.compiled import Marks, compiled
 from analysis.history import Ints
 from analysis.transactions import kernels
 
-
 _EVER = int(np.iinfo(np.int64).max)
 
 

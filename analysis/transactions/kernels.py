@@ -72,9 +72,9 @@ def force(
     group_lane: Ints, entry_place: Ints, entry_block: Ints, entry_other: Ints, initial: Mask,
     spot: Ints, rank: Ints, clock: Marks, known: Marks, chosen: Scratch, found: Scratch,
 ) -> int:  # fmt: skip
-    """Kernel: pairs (A, B) of blocks of one key of which a write of A comes before B's spot, without
-    those that follow from others. How many were `found`; `known` counts, for each block and group of
-    writes in one lane, those that have been accounted for.
+    """Kernel: pairs (A, B) of blocks of one key of which a write of A comes before B's spot,
+    without those that follow from others. How many were `found`; `known` counts, for each block and
+    group of writes in one lane, those that have been accounted for.
     """
     size = 0
     for key in range(len(key_block) - 1):
@@ -162,7 +162,7 @@ def walk(
             if goal[there] != 0:
                 if parent[there] == -2 or parent[there] == -1:
                     parent[there] = edge[at]
-                return there
+                return int(there)
             if parent[there] == -2:
                 parent[there] = edge[at]
                 queue[size] = there
@@ -178,150 +178,6 @@ def deadlines(order: Ints, first: Ints, after: Ints, wish: Scratch) -> int:
             if wish[after[at]] < wish[node]:
                 wish[node] = wish[after[at]]
     return 0
-
-
-def arrange(
-    snapshot: int, most: int, first: Ints, after: Ints, rank: Ints, node_of: Ints, waiting: Scratch,
-    makes_first: Ints, makes_key: Ints, makes_entry: Ints, reads_first: Ints, reads_entry: Ints,
-    takes_first: Ints, takes_key: Ints, seen_first: Ints, seen_node: Ints,
-    seen_wait: Ints, back_first: Ints, back: Ints, rest: Scratch, pending: Scratch, current: Scratch, locked: Scratch,
-    blocked: Scratch, chain: Scratch, heap: Scratch, came: Scratch, stamp: Scratch, stack: Scratch,
-    order: Scratch,
-) -> int:  # fmt: skip
-    """Kernel: one node after another, the least rank of those that may come: all that comes before
-    it has come, nobody else still has to read a version that it replaces, keys that it takes are
-    free, and nobody who reads what it makes has to wait for another who makes it. How many came.
-
-    `rank` numbers the nodes, `node_of` is its inverse. Entries are versions; `pending` counts who
-    still has to read one before it may be replaced, `seen` lists all who read it, `seen_wait` which
-    of them are meant. `rest` counts who still has to make a version of a key, and gives the key
-    back. `blocked` (-1) heads lists, by node, of nodes that wait for it; `chain` links them.
-    `back`: what comes right before a node. `stamp`, `stack`: for looking back from a node, over no more
-    than `most` others.
-    """
-    nodes = len(first) - 1
-    size, looks, left = 0, 0, 0
-    for node in range(nodes):
-        if waiting[node] == 0:
-            heap[size] = rank[node]
-            size += 1
-            child = size - 1
-            while child > 0 and heap[(child - 1) // 2] > heap[child]:
-                heap[(child - 1) // 2], heap[child] = heap[child], heap[(child - 1) // 2]
-                child = (child - 1) // 2
-    done = 0
-    while size > 0:
-        node = node_of[heap[0]]
-        size -= 1
-        heap[0] = heap[size]
-        parent = 0
-        while 2 * parent + 1 < size:
-            child = 2 * parent + 1
-            if child + 1 < size and heap[child + 1] < heap[child]:
-                child += 1
-            if heap[parent] <= heap[child]:
-                break
-            heap[parent], heap[child] = heap[child], heap[parent]
-            parent = child
-        wait = -1
-        taken = takes_first[node + 1] - takes_first[node]
-        for at in range(takes_first[node], takes_first[node + 1]):
-            if locked[takes_key[at]] >= 0:
-                wait = locked[takes_key[at]]
-        for at in range(makes_first[node], makes_first[node + 1]):
-            version = current[makes_key[at]]
-            if wait >= 0 or pending[version] == 0:
-                continue
-            for other in range(seen_first[version], seen_first[version + 1]):
-                reader = seen_node[other]
-                if seen_wait[other] != 0 and came[reader] == 0 and reader != node:
-                    wait = reader
-                    break
-        maker = node + 1 if taken > 0 else node
-        if wait < 0 and (snapshot == 0 or taken > 0):
-            for at in range(makes_first[maker], makes_first[maker + 1]):
-                key, version = makes_key[at], makes_entry[at]
-                if rest[key] == 1:
-                    continue
-                looks += 1
-                top = 0
-                for other in range(seen_first[version], seen_first[version + 1]):
-                    reader = seen_node[other]
-                    if came[reader] == 0 and stamp[reader] != looks:
-                        stamp[reader] = looks
-                        stack[top] = reader
-                        top += 1
-                bottom = 0
-                while bottom < top and bottom < most and wait < 0:
-                    here = stack[bottom]
-                    bottom += 1
-                    for other in range(back_first[here], back_first[here + 1]):
-                        there = back[other]
-                        if came[there] == 0 and stamp[there] != looks and there != node:
-                            stamp[there] = looks
-                            stack[top] = there
-                            top += 1
-                            for made in range(makes_first[there], makes_first[there + 1]):
-                                if makes_key[made] == key and there != maker:
-                                    wait = there
-                    for made in range(makes_first[here], makes_first[here + 1]):
-                        old = current[makes_key[made]]
-                        if pending[old] == 0:
-                            continue
-                        for other in range(seen_first[old], seen_first[old + 1]):
-                            there = seen_node[other]
-                            if came[there] == 0 and stamp[there] != looks and there != node:
-                                stamp[there] = looks
-                                stack[top] = there
-                                top += 1
-                                for again in range(makes_first[there], makes_first[there + 1]):
-                                    if makes_key[again] == key and there != maker:
-                                        wait = there
-                    for other in range(takes_first[here], takes_first[here + 1]):
-                        there = locked[takes_key[other]]
-                        if there >= 0 and came[there] == 0 and stamp[there] != looks:
-                            stamp[there] = looks
-                            stack[top] = there
-                            top += 1
-                            for made in range(makes_first[there], makes_first[there + 1]):
-                                if makes_key[made] == key and there != maker:
-                                    wait = there
-                if wait >= 0:
-                    break
-        if wait >= 0:
-            chain[node] = blocked[wait]
-            blocked[wait] = node
-            continue
-        order[done] = node
-        came[node] = 1
-        done += 1
-        for at in range(takes_first[node], takes_first[node + 1]):
-            locked[takes_key[at]] = maker
-        top = size
-        for at in range(reads_first[node], reads_first[node + 1]):
-            pending[reads_entry[at]] -= 1
-        for at in range(makes_first[node], makes_first[node + 1]):
-            key = makes_key[at]
-            current[key] = makes_entry[at]
-            locked[key] = -1
-            rest[key] -= 1
-        while blocked[node] >= 0:
-            heap[top] = rank[blocked[node]]
-            blocked[node] = chain[blocked[node]]
-            top += 1
-        for at in range(first[node], first[node + 1]):
-            there = after[at]
-            waiting[there] -= 1
-            if waiting[there] == 0:
-                heap[top] = rank[there]
-                top += 1
-        while size < top:
-            child = size
-            size += 1
-            while child > 0 and heap[(child - 1) // 2] > heap[child]:
-                heap[(child - 1) // 2], heap[child] = heap[child], heap[(child - 1) // 2]
-                child = (child - 1) // 2
-    return done
 
 
 def link(reader: Ints, source: Ints, lane: Scratch, place: Scratch, tail: Scratch) -> int:

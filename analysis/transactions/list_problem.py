@@ -1,4 +1,4 @@
-"""A history of lists as a problem: whom each read shows, and the order of versions that reads show."""
+"""A history of lists as a problem: whom each read shows, and the order of versions shown."""
 
 from __future__ import annotations
 
@@ -81,6 +81,9 @@ class _Evidence(dict[tuple[int, int, int], tuple[Any, Any, int]]):
         reader = words.row(int(self._analysis.versions.owner[words.witness(hop)]))
         return words.value(one), words.value(other), reader
 
-    def get(self, pair: tuple[int, int, int], default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, pair: tuple[int, int, int], default: Any = None) -> Any:
         """What was seen, or `default`."""
-        return self[pair] if pair in self else default
+        try:
+            return self[pair]
+        except KeyError:
+            return default

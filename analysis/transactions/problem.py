@@ -145,8 +145,8 @@ def _first_behind(group: Ints, start: Ints, end: Ints, places: Ints, *, strict: 
     for number in np.unique(which).tolist():
         low, high = int(bounds[number]), int(bounds[number + 1])
         mine = which == number
-        side = "right" if strict else "left"
-        late = low + np.searchsorted(start[low:high], end[places[mine]], side)
+        ends = end[places[mine]]
+        late = low + np.searchsorted(start[low:high], ends, "right" if strict else "left")
         found[mine] = np.maximum(late, places[mine] + 1)
     return found
 

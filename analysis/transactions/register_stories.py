@@ -83,7 +83,7 @@ class Stories:
                 count=len(every),
                 instances=every,
                 operations=(a, b),
-                argument=f"T{a} and T{b} both read {seen} key {short(key)}, and both wrote that key: "
+                argument=f"T{a} and T{b} both read {seen} key {short(key)}, and both wrote it: "
                 "neither saw what the other did",
                 claim={"kind": "observed", "operations": [a, b], "key": key},
             )

@@ -190,6 +190,6 @@ class Names(dict[int, Any]):
         super().__init__()
         self._told = told
 
-    def get(self, key: int, default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, key: int, default: Any = None) -> Any:
         """The key as JSON."""
         return self._told.key_name(key)

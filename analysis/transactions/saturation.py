@@ -1,14 +1,15 @@
 """Saturation: what must come before what in every order that a model allows.
 
-Three models, one graph. *Serial*: transactions are nodes. *Snapshot*: each has two, its snapshot and
-its commit. *Parallel* (snapshot isolation): transactions, and only dependencies between them. If
-a write of block A comes before anything of another block B of the key, all of A comes before all of
-B: that forces edges, which may force others. At the fixpoint a cycle is a contradiction; without
+Three models, one graph. *Serial*: transactions are nodes. *Snapshot*: each has two, its snapshot
+and its commit. *Parallel* (snapshot isolation): transactions, and only dependencies between them.
+If a write of block A comes before anything of another block B of the key, all of A comes before all
+of B: that forces edges, which may force others. At the fixpoint a cycle is a contradiction; without
 one there may still be no order, and a search has to say (`search.py`).
 
 What comes before a node is kept as one number for each *lane* (a chain of transactions, such as
-a session), lanes a few at a time if there are many. Each pass over the graph is a *round*; an edge's
-`stage` is the round that forced it, so that what follows can be told from what was known then.
+a session), lanes a few at a time if there are many. Each pass over the graph is a *round*; an
+edge's `stage` is the round that forced it, so that what follows can be told from what was known
+then.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ from analysis.transactions.versions import NONE, Versions, versions_of
 SERIAL, PARALLEL, SNAPSHOT = 0, 1, 2
 # Kinds of edges:
 READS, OWN, SESSION, REALTIME, OVERWRITES, LAST, FORCED, KNOWN, ASSUMED, STALE = range(10)
-# `note` of an edge is a place: for READS and OVERWRITES among the reads, for FORCED, KNOWN and ASSUMED
-# in the lists of these.
+# `note` of an edge is a place: for READS, OVERWRITES and STALE among the reads, for FORCED, KNOWN
+# and ASSUMED in the lists of these.
 CELLS = 1 << 26  # of what comes before, at a time
 CELLS_MAX = 1 << 28  # of what is known of blocks and lanes
-FULL = 1 << 32
 NODES_A_STEP = 16
+CELLS_A_STEP = 256
 TOO_LARGE = "there are too many writes of one key in too many sessions: {:,} cells, of {:,} allowed"
 
 
@@ -60,23 +61,30 @@ class Saturation:
     """
 
     def __init__(
-        self, problem: Problem, mode: int, *, sessions: bool, realtime: bool, meter: Meter
+        self,
+        problem: Problem,
+        mode: int,
+        *,
+        sessions: bool,
+        realtime: bool,
+        meter: Meter,
+        versions: Versions | None = None,
     ) -> None:
         self.problem, self.mode, self.meter = problem, mode, meter
         self.sessions, self.realtime = sessions, realtime
-        self.versions = versions_of(problem)
+        self.versions = versions_of(problem) if versions is None else versions
         self.count = len(problem)
         self.size = self.count + len(problem.reader)
         self.events = 2 * self.count if mode == SNAPSHOT else self.count
-        self.forced: list[tuple[int, int, int]] = []  # (A, B, stage)
+        self.forced = np.empty((0, 3), np.int64)  # (A, B, stage)
         self.assumed: list[tuple[int, int]] = []  # (node, node)
         self.stage = 0
         self._parts: list[Edges] = []
         self._number()
         self._base()
         self.base_parts = len(self._parts)
-        self._groups()
-        self.known = np.zeros(int(self._key_known[-1]), np.int32)
+        self.known: Marks = np.empty(0, np.int32)
+        self._grouped = False
         self.order = np.empty(0, np.int64)
 
     # -- nodes
@@ -200,7 +208,8 @@ class Saturation:
         versions = self.versions
         before, behind = pairs[:, 0], pairs[:, 1]
         note = len(self.forced) + np.arange(len(pairs))
-        self.forced += [(a, b, self.stage) for a, b in pairs.tolist()]
+        stages = np.full((len(pairs), 1), self.stage)
+        self.forced = np.concatenate([self.forced, np.concatenate([pairs, stages], axis=1)])
         end = self.commit(self.writer(versions.end[before]))
         head = self.writer(versions.head[behind])
         if self.mode == SERIAL:
@@ -247,14 +256,15 @@ class Saturation:
         self._key_known = np.append(0, np.cumsum(cells)).astype(np.int64)
         if int(self._key_known[-1]) > CELLS_MAX:
             raise Exhausted(TOO_LARGE.format(int(self._key_known[-1]), CELLS_MAX))
-        self._lane = np.full(self.nodes, NONE)
-        self._place = np.zeros(self.nodes, np.int64)
+        self.known, self._grouped = np.zeros(int(self._key_known[-1]), np.int32), True
+        self.lane = np.full(self.nodes, NONE)
+        self.place = np.zeros(self.nodes, np.int64)
         if self.mode == SNAPSHOT:
-            self._lane[: self.events] = np.repeat(lane, 2)
-            self._place[: self.events] = np.repeat(2 * place, 2)
-            self._place[1 : self.events : 2] += 1
+            self.lane[: self.events] = np.repeat(lane, 2)
+            self.place[: self.events] = np.repeat(2 * place, 2)
+            self.place[1 : self.events : 2] += 1
         else:
-            self._lane[: self.events], self._place[: self.events] = lane, place
+            self.lane[: self.events], self.place[: self.events] = lane, place
 
     def _lanes(self) -> tuple[Ints, Ints]:
         """(lane, place in it): sessions if they count, else chains of reads."""
@@ -271,14 +281,16 @@ class Saturation:
         link(problem.reader[by], problem.source[by], lane, place, np.empty(self.count, np.int64))
         return lane, place
 
+    def sort(self) -> bool:
+        """Put the graph as it is in order; False if it has a cycle."""
+        self.meter.spend(1 + self.nodes // NODES_A_STEP)
+        self.graph = Graph(self.nodes, self.edges(), self.size)
+        self.order = self.graph.sorted()
+        return len(self.order) == self.nodes
+
     def close(self) -> bool:
         """Force all that follows; False as soon as there is a cycle. Exhausted may be raised."""
-        while True:
-            self.meter.spend(1 + self.nodes // NODES_A_STEP)
-            self.graph = Graph(self.nodes, self.edges(), self.size)
-            self.order = self.graph.sorted()
-            if len(self.order) < self.nodes:
-                return False
+        while self.sort():
             found, stale = self._follow()
             if not len(found) and not len(stale):
                 return True
@@ -287,30 +299,34 @@ class Saturation:
             child = self.versions.child[self.versions.read[stale]]
             read = self.versions.read[stale]
             self._add(self.commit(self.writer(child)), self.commit(self.writer(read)), STALE, stale)
+        return False
 
     def _follow(self) -> tuple[Ints, Ints]:
         """Pairs of blocks that the graph forces and that are not known yet; reads of a version
         that its own successor comes before.
         """
         versions = self.versions
+        if not self._grouped:
+            self._groups()
         width = max(1, min(self.width, CELLS // self.nodes))
         clock: Marks = np.empty(self.nodes * width, np.int32)
         rank = np.empty(self.nodes, np.int64)
         rank[self.order] = np.arange(self.nodes)
         end = self.commit(self.writer(versions.end))
         if self.mode == SNAPSHOT:
-            places = ((end, 2 * self._entry_place), (self.last, 2 * self._entry_place + 1))
+            places = [(end, 2 * self._entry_place), (self.last, 2 * self._entry_place + 1)]
         else:
-            places = ((self.last, self._entry_place),)
+            places = [(self.last, self._entry_place)]
         spread = compiled(kernels.spread, self.size) or kernels.spread
         force = compiled(kernels.force, self.size) or kernels.force
         chosen = np.empty(int(np.diff(self._key_group).max(initial=0)) + 1, np.int64)
         found = np.empty(max(1024, 8 * len(versions.head)), np.int64)
         pairs, stale = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
         for low in range(0, self.width, width):
+            self.meter.spend(1 + self.nodes * width // CELLS_A_STEP)
             clock[:] = 0
             graph = self.graph
-            spread(self.order, graph.first, graph.after, width, low, self._lane, self._place, clock)
+            spread(self.order, graph.first, graph.after, width, low, self.lane, self.place, clock)
             for spot, place in places:
                 size = force(
                     width, low, self._key_block, self._key_group, self._key_known,
@@ -320,44 +336,18 @@ class Saturation:
                 pairs.append(found[: 2 * size].reshape(-1, 2).copy())
             if self.mode == PARALLEL:
                 stale.append(self._stale(clock, low, width))
-            self.meter.spend(1 + self.nodes * width // 4096)
         return np.concatenate(pairs), np.concatenate(stale)
 
     def _stale(self, clock: Marks, low: int, width: int) -> Ints:
         """Reads of versions in the middle of a block that come after the next version."""
         versions, older = self.versions, self._older
         child = self.writer(versions.child[versions.read[older]])
-        lane = self._lane[child] - low
+        lane = self.lane[child] - low
         mine = (lane >= 0) & (lane < width)
         older, child, lane = older[mine], child[mine], lane[mine]
-        reached = clock[self.problem.reader[older] * width + lane] > self._place[child]
-        return older[reached]
-
-    def height(self) -> Ints:
-        """Where each event may stand in an order of all: between 0 and FULL, by how many come
-        before it and how many after; when `close` has found no cycle.
-        """
-        if not len(self.order):
-            return np.empty(0, np.int64)
-        graph, edges = self.graph, self.edges()
-        back = Graph(self.nodes, edges.reversed(), self.size)
-        length = np.bincount(self._lane[: self.events], minlength=self.width)
-        from_end = np.where(self._lane >= 0, length[self._lane] - 1 - self._place, 0)
-        before = self._counted(self.order, graph, self._place)
-        behind = self._counted(np.ascontiguousarray(self.order[::-1]), back, from_end)
-        return before * FULL // np.maximum(before + behind, 1)
-
-    def _counted(self, order: Ints, graph: Graph, place: Ints) -> Ints:
-        """How many events each event reaches against the edges, itself among them."""
-        width = max(1, min(self.width, CELLS // self.nodes))
-        spread = compiled(kernels.spread, self.size) or kernels.spread
-        total = np.zeros(self.events, np.int64)
-        for low in range(0, self.width, width):
-            clock: Marks = np.zeros(self.nodes * width, np.int32)
-            spread(order, graph.first, graph.after, width, low, self._lane, place, clock)
-            total += clock.reshape(self.nodes, width)[: self.events].sum(axis=1)
-            self.meter.spend(1 + self.nodes * width // 4096)
-        return total
+        reached = clock[self.problem.reader[older] * width + lane] > self.place[child]
+        found: Ints = older[reached]
+        return found
 
     # -- assumptions
 
@@ -382,6 +372,6 @@ class Saturation:
         edges = self.edges()
         count, forced, assumed, self.stage = mark.counts
         self._parts = [edges.until(count)]
-        del self.forced[forced:]
+        self.forced = self.forced[:forced]
         del self.assumed[assumed:]
         self.known, self.graph, self.order = mark.known.copy(), mark.graph, mark.order

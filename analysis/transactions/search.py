@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.history import Ints
-from analysis.transactions.acceptance import BACK, Builder, in_version_order, successions
+from analysis.history import Ints, Mask
+from analysis.transactions.acceptance import BACK, Builder, height, in_version_order, successions
 from analysis.transactions.explanation import Explanation
 from analysis.transactions.problem import NEVER
 from analysis.transactions.saturation import PARALLEL, SNAPSHOT, Mark, Saturation
@@ -61,9 +61,9 @@ class Search:
         s = self._s
         builder = Builder(s)
         pair = None
-        height = s.height()
+        wish = height(s)
         for most in BACK[:GUESSES]:
-            order = builder.build(height, most)
+            order = builder.build(wish, most)
             if order is None:
                 pair = pair or self._stuck(builder.came)
             elif s.mode != PARALLEL:
@@ -102,7 +102,7 @@ class Search:
                 return self._nodes(entry, int(same[0]))
         raise AssertionError("a greedy order stops for a reason")
 
-    def _pending(self, version: int, entry: int, done: Ints) -> bool:
+    def _pending(self, version: int, entry: int, done: Mask) -> bool:
         s = self._s
         readers = s.problem.reader[s.versions.read == version]
         readers = readers[readers != s.problem.writer[entry]]
@@ -123,7 +123,9 @@ class Search:
         assert not s.close(), "it was refused before"
         explanation = Explanation(s, Steps())
         pairs = [
-            s.forced[p][:2] for w in explanation.cycles() for p in explanation.supposed_in(w, stage)
+            tuple(s.forced[p, :2].tolist())
+            for w in explanation.cycles()
+            for p in explanation.supposed_in(w, stage)
         ]
         s.retract(mark)
         everywhere = np.ones(s.nodes, np.int32)

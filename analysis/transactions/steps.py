@@ -1,8 +1,8 @@
 """Contradictions about transactions, step by step: x comes before y, because …; so x before itself.
 
 The rules are those of docs/certificates.md; `analysis.proof` re-checks every step against the raw
-history. x and y are history rows (of snapshots and commits: 2 * row and 2 * row + 1), -1 is what was
-there first.
+history. x and y are history rows (of snapshots and commits: 2 * row and 2 * row + 1), -1 is what
+was there first.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ class Steps:
     def add(self, step: Step) -> int:
         """The number of this step, or of one that says the same for the same reason."""
         loose = step.rule in (ASSUME, EITHER)
-        same = (step.before, step.behind, step.rule, len(self.steps) if loose else step.premises)
-        if step.premises == () and not loose:
-            same = (step.before, step.behind, step.rule, repr(step.extra))
+        why: Any = len(self.steps) if loose else step.premises or repr(step.extra)
+        same = (step.before, step.behind, step.rule, why)
         known = self._known.setdefault(same, len(self.steps))
         if known == len(self.steps):
             self.steps.append(step)

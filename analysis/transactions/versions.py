@@ -43,6 +43,16 @@ class Versions:
         found: Mask = self.head >= self.writes
         return found
 
+    def lost(self) -> tuple[int, int] | None:
+        """Two reads of one version whose readers both wrote the key; None: no update was lost."""
+        swaps = np.flatnonzero(self.own >= 0)
+        times = np.bincount(self.read[swaps], minlength=1)
+        twice = np.flatnonzero(times[self.read[swaps]] > 1)
+        if not len(twice):
+            return None
+        same = swaps[self.read[swaps] == self.read[swaps[twice[0]]]]
+        return int(same[0]), int(same[1])
+
     def key_of(self, entry: int) -> int:
         """The key of a version."""
         writes = self.writes
