@@ -1,9 +1,9 @@
 """One file per property, and the registry of them.
 
 A checker's module has `PROPERTY`, `check` (the docstring's first line is what `aftershock list
-properties` says) and `KINDS`, the names of the anomalies that it can find; one of several properties
-has `CHECKERS` by property instead of the first two. It is imported when it
-is asked for: to judge a small history should not take longer for all the others.
+properties` says) and `KINDS`, the names of the anomalies that it can find; one of several
+properties has `CHECKERS` by property instead of the first two. It is imported when it is asked for:
+to judge a small history should not take longer for all the others.
 """
 
 from __future__ import annotations
