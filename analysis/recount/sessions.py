@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 from analysis.proof.rows import NEVER, Op, plain
@@ -112,15 +112,12 @@ def _roles(rule: Rule, count: int, key: Key, _: Any, *ops: Op) -> bool:
     )
 
 
-def _chosen(ops: Sequence[Op], count: int, used: int = 0) -> Iterator[tuple[Op, ...]]:
+def _chosen(ops: Sequence[Op], count: int) -> Iterator[tuple[Op, ...]]:
     """All ways to play `count` roles."""
-    if not count:
-        if used == len(ops):
-            yield ()
-        return
-    for at in range(min(used + 1, len(ops))):
-        for rest in _chosen(ops, count - 1, max(used, at + 1)):
-            yield (ops[at], *rest)
+    rows = [op.row for op in ops]
+    for roles in product(ops, repeat=count):
+        if list(dict.fromkeys(op.row for op in roles)) == rows:
+            yield roles
 
 
 def _own_write(there: Registers, e: Op | None, u: Op, r: Op) -> bool:
