@@ -34,7 +34,8 @@ PATIENCE_S = 3.0  # how long an answer may take where one is expected
 BEFORE_S = 0.6  # the same before the fault, which must not wait for it
 SPARE_S = 0.5  # beyond the time that something should take
 QUIET_LINKS = 8  # links measured side by side where a millisecond matters
-AGAIN_S = 2.0  # how long links that seem wrong may be measured again
+AGAIN = 3  # how often links that seem wrong are measured again
+AGAIN_S = 2.0  # for how long, in all
 STREAMS = {"requests": ("upstream",), "answers": ("downstream",), "both": BOTH}
 
 T = TypeVar("T")
@@ -201,8 +202,8 @@ class OnLinks:
         return float(lasts_ns / 1e9 + SPARE_S)
 
     def _seen(self, see: Callable[[Link], Seen]) -> dict[Link, Seen]:
-        """All links side by side; then those that seem wrong once more, one after the other: many
-        measurements at once disturb each other."""
+        """All links side by side; then those that seem wrong again, one after the other: many
+        measurements at once disturb each other, and so does whatever else the machine does."""
         began = time.monotonic()
         last = began + max(1.0, self.entry.for_ns / 1e9 - SPARE_S)
 
@@ -213,8 +214,8 @@ class OnLinks:
 
         found = on_each(self.links, in_time, self.at_once())
         again = min(last, time.monotonic() + AGAIN_S)
-        for link, seen in found.items():
-            if seen.said and time.monotonic() < again:
+        for link in self.links * AGAIN:
+            if found[link].said and time.monotonic() < again:
                 found[link] = see(link)
         return found
 
