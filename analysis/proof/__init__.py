@@ -1,5 +1,6 @@
 """Certificates, re-checked against the raw history by a program that trusts no checker.
 
-What is claimed of orders stands here, what is counted in `analysis.recount`; neither imports
-anything else of ours. docs/certificates.md has the format and every rule.
+What is claimed of orders stands here, of transactions in `transactions`, what is counted in
+`analysis.recount`; they import nothing else of ours. docs/certificates.md has the format and every
+rule.
 """
