@@ -25,11 +25,11 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
     for check in results["checks"]:
         for anomaly in check["anomalies"]:
             _fill(f"  {anomaly['name']} × {anomaly['count']:,}: {anomaly['argument']}", "    ")
-    counts = results.get("counts", {})
-    out.print(
-        "  operations   " + ", ".join(f"{counts.get(k, 0):,} {k}" for k in ("ok", "fail", "info"))
-    )
-    if not results.get("format"):
+    counts, format_ = results.get("counts", {}), results.get("format")
+    if counts:  # nothing is known of what was not read in time
+        told = ", ".join(f"{counts.get(k, 0):,} {k}" for k in ("ok", "fail", "info"))
+        out.print(f"  operations   {told}")
+    if counts and not format_:
         _faults_line(results.get("faults", {}))
     _primaries_line(results.get("primaries", {}))
     _availability_line(results.get("availability", {}))
@@ -39,7 +39,7 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
         if note.lower() not in str(results["summary"]).lower():
             _fill(f"  note: {note}", "    ")
     if path.exists() and not (path / RUN_JSON).exists():  # a file, or a folder of another tool's
-        _line(f"  history      {path} ({results.get('format')})")
+        _line(f"  history      {path}{f' ({format_})' if format_ else ''}")
         _line(f"  next         aftershock import {path} --to runs/{path.stem}/imported")
         return
     _line(f"  run          {path}")

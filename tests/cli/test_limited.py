@@ -10,7 +10,9 @@ from typing import NoReturn
 
 import pytest
 
+from chaos.cli.histories import _in_time
 from chaos.cli.limited import OutOfTime, within
+from chaos.cli.report import last_lines
 from chaos.errors import UsageError
 
 
@@ -49,3 +51,15 @@ def test_work_that_never_looks_at_a_clock_is_stopped_and_gone(tmp_path: Path) ->
 def test_a_worker_that_dies_is_an_error_not_an_answer() -> None:
     with pytest.raises(Exception, match="ended without an answer"):
         within(20, lambda: os._exit(9))
+
+
+def test_of_a_history_that_was_not_read_in_time_nothing_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "history.edn"
+    file.touch()
+    results = _in_time(lambda: time.sleep(600), 0.1, ["set"])  # type: ignore[arg-type, return-value]
+    last_lines(file, results)
+    told = capsys.readouterr().out
+    assert "the time limit of 0.1 s ran out" in told
+    assert not any(word in told for word in ("None", "0 ok", "injected"))
