@@ -9,14 +9,20 @@ from __future__ import annotations
 from analysis.checkers.base import CheckResult, Context, Verdict, too_little
 from analysis.checkers.kinds import Kind
 from analysis.checkers.prose import number
+from analysis.checkers.stories import Story
 from analysis.history import History
 from analysis.transactions.columns import Transactions, read_transactions
+from analysis.transactions.engine import Refuted
+from analysis.transactions.judge import Judge, judged
 from analysis.transactions.kinds import cycle_kinds, flaw_kinds, form_kinds
 from analysis.transactions.list_models import MODELS, Models
+from analysis.transactions.list_problem import problem_of_lists
 from analysis.transactions.list_stories import stories
 from analysis.transactions.lists import Analysis, analyse_lists, nothing_said
+from analysis.transactions.register_stories import Stories
 
 PROPERTY = "list-append"
+SEARCHED_MAX = 20_000  # transactions of a history in which unseen appends are searched for an order
 KINDS: tuple[Kind, ...] = (
     *flaw_kinds(PROPERTY, lists=True),
     *form_kinds(PROPERTY),
@@ -40,9 +46,10 @@ def judge(told: Transactions, context: Context) -> CheckResult:
         return _result(history, Verdict.UNKNOWN, f"{nothing}{_left_out(analysis)}")
     models = Models(analysis)
     if analysis.strict is None or analysis.flaws:
-        anomalies = tuple(story.anomaly(history) for story in stories(models))
+        holds, more = _searched(models, context, sessions=context.models == "axiomatic")
+        anomalies = tuple(story.anomaly(history) for story in stories(models, more))
         counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
-        why = f"{counts}; {judged(models, context.models)}{_left_out(analysis)}"
+        why = f"{counts}; {judged(holds)}{_left_out(analysis)}"
         return _result(history, Verdict.INVALID, why, anomalies=anomalies)
     if analysis.left_out:
         return _result(history, Verdict.UNKNOWN, f"nothing is wrong{_left_out(analysis)}")
@@ -57,17 +64,27 @@ def judge(told: Transactions, context: Context) -> CheckResult:
     return _result(history, Verdict.VALID, why, claim=claim)
 
 
-def judged(models: Models, dialect: str) -> str:
-    """Which models a history rules out, and which it is consistent with, the weakest first."""
-    sessions = dialect == "axiomatic"
-    found = {model: models.decide(model, sessions=sessions) for model in MODELS}
-    out = [model.replace("-", " ") for model, holds in found.items() if holds is False]
-    consistent = [model.replace("-", " ") for model, holds in found.items() if holds]
-    open_ = [model.replace("-", " ") for model, holds in found.items() if holds is None]
-    parts = [f"rules out {', '.join(out) or 'no model'}"]
-    parts.append(f"consistent with {', '.join(consistent) or 'none'}")
-    parts += [f"undecided: {', '.join(open_)}"] if open_ else []
-    return "; ".join(parts)
+def _searched(
+    models: Models, context: Context, *, sessions: bool
+) -> tuple[dict[str, bool | None], list[Story]]:
+    """What each model says; where unseen appends leave it open, after a search, and then the
+    contradiction of the weakest model that only the search refutes.
+    """
+    analysis = models.analysis
+    holds = {model: models.decide(model, sessions=sessions) for model in MODELS}
+    open_ = [model for model, held in holds.items() if held is None]
+    if not open_ or len(analysis.transactions) > SEARCHED_MAX:
+        return holds, []
+    engine = Judge(
+        problem_of_lists(analysis), models.flaws, context.meter, context.models
+    )  # fmt: skip
+    found: list[Story] = []
+    for model in open_:
+        holds[model] = engine.holds(model)
+        decision = engine.decide(model)
+        if isinstance(decision, Refuted) and not found:
+            found = [Stories(analysis.transactions, (), engine).contradiction(decision)]
+    return holds, found
 
 
 def _left_out(analysis: Analysis) -> str:

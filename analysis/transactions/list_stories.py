@@ -24,10 +24,10 @@ RANK = {  # of the weakest model that an anomaly rules out
 }  # fmt: skip
 
 
-def stories(models: Models) -> list[Story]:
-    """The anomalies, the weakest first, those that need sessions or real time after others."""
+def stories(models: Models, more: Sequence[Story] = ()) -> list[Story]:
+    """The anomalies, and `more`, the weakest first; those that need sessions or real time last."""
     found = _Finder(models)
-    told = [found.flaw(flaw) for flaw in models.analysis.flaws]
+    told = [*(found.flaw(flaw) for flaw in models.analysis.flaws), *more]
     if models.analysis.strict is None:
         told += [*found.torn(), *found.lost(), *found.cycles()]
     return sorted(told, key=_order)
