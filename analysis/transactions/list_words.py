@@ -80,12 +80,13 @@ class Words:
         if hop.kind == RW:
             lacks = f"the {short(self.value(hop.other))} that {b} appended"
             return f"{a} read {key} as {self.shown(hop.one)}, without {lacks}"
-        reader = self.owner(self.witness(hop))
-        behind = f"the {short(self.value(hop.other))} that {b} appended to {key}"
-        ahead = f"the {short(self.value(hop.one))} of {a}"
+        read = self.witness(hop)
+        reader, ahead = self.owner(read), f"the {short(self.value(hop.one))}"
+        behind = f"the {short(self.value(hop.other))} that {b} appended"
         if int(self.versions.place[hop.other]) >= 0:
-            return f"{behind} stands behind {ahead}, as {reader} read"
-        return f"{reader} read {ahead} in {key}, but not {behind.removesuffix(f' to {key}')}"
+            return f"{behind} to {key} stands behind {ahead} of {a}, as {reader} read"
+        mine = f", and had appended {ahead}" if reader == a else f", with {ahead} of {a}"
+        return f"{reader} read {key} as {self.shown(read)}{mine}, without {behind}"
 
     def witness(self, hop: Hop) -> int:
         """The read that shows a ww: of the later version, else the longest one."""

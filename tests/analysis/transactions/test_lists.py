@@ -99,7 +99,8 @@ def test_the_example_of_the_paper_on_elle():
     assert single.argument == (
         "T3 < T1, because T3 read key 255 as [2, 3, 4, 5], without the 8 that T1 appended; "
         "T1 < T2, because T2 read the 8 that T1 appended to key 255; however, T2 < T3, because "
-        "T2 read the 4 of T2 in key 256, but not the 3 that T3 appended: a contradiction"
+        "T2 read key 256 as [1, 2, 4], and had appended the 4, without the 3 that T3 appended: "
+        "a contradiction"
     )
     assert verified(rows, result)
 
