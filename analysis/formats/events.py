@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from analysis.formats.edn import canonical
 from analysis.formats.names import plain_name
 from analysis.formats.source import bad
-from analysis.history import MISMATCH, Ints, Mask
+from analysis.history import MISMATCH, UNREAD, Ints, Mask
 
 INVOKE, OK, FAIL, INFO = 0, 1, 2, 3
 KINDS = {"invoke": INVOKE, "ok": OK, "fail": FAIL, "info": INFO}
@@ -41,6 +41,7 @@ EVENTS = pa.schema(
 _CARRIED = ("value", "expected", "payload")
 _REFUSABLE = ("write", "cas", "enqueue", "push", "acquire", "release")  # an answer may be "no"
 _ASKED = ("add", "remove", "contains")  # the answer is about the element asked for
+UNREAD_NULL = f"{UNREAD}: the history does not tell what was read"
 UNANSWERED = "unanswered: the history ends before it was answered"
 
 
@@ -189,6 +190,10 @@ class Pairs:
             kind = np.where(refused, FAIL, kind)
         heard = (kind == OK) & (valid(told, "value") | valid(told, "payload")
                                 | valid(told, "expected"))  # fmt: skip
+        unread = (kind == OK) & ~heard & true(pc.match_substring_regex(asked["payload"], _READS))
+        if unread.any():
+            code = pa.scalar(self._words.error.code(UNREAD_NULL), pa.int32())
+            errors = pc.if_else(pa.array(unread), code, errors)
         use = pa.array(heard)
         for name in _CARRIED:
             asked = _with(asked, name, pc.if_else(use, told[name], asked[name]))
@@ -254,6 +259,7 @@ class Pairs:
 
 _ANSWERS = pa.array(["true", "false"])
 _LOCKS = ("acquire", "release")
+_READS = r'^\[(?:\["(?:append|w)",.*,)?\["r",'  # a transaction that reads
 
 
 def _with(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:

@@ -21,12 +21,12 @@ from typing import Any
 import pyarrow as pa
 
 from analysis.formats.base import Format, Imported
-from analysis.formats.events import Vocabulary
+from analysis.formats.events import UNREAD_NULL, Vocabulary
 from analysis.formats.names import renamed
 from analysis.formats.operations import Operations
 from analysis.formats.sink import Sink
 from analysis.formats.source import bad, lines
-from analysis.formats.table import UNREAD_NULL, Object, imported
+from analysis.formats.table import Object, imported
 from chaos.errors import HistoryError
 
 BATCH_EVENTS = 1 << 16

@@ -10,13 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.formats.base import Imported
-from analysis.formats.events import NAMES, OK, Vocabulary, numbers, true, valid
+from analysis.formats.events import NAMES, OK, UNREAD_NULL, Vocabulary, numbers, true, valid
 from analysis.formats.names import COUNTED, Shown, decided_by, plain_name, renamed
 from analysis.formats.operations import TXN
 from analysis.history import UNREAD, Ints
 from chaos.record.schema import HISTORY
 
-UNREAD_NULL = f"{UNREAD}: the history does not tell what was read"
 INT32 = np.iinfo(np.int32)
 _REGISTERS = {"linearizable-register", "linearizable-cas-register", "linearizable-kv-append"}
 _TYPES = NAMES[OK:]  # a row's type is its completion's, one less

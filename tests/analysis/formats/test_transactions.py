@@ -113,6 +113,17 @@ def test_an_answer_without_a_name_is_to_what_was_invoked(tmp_path):
         ]
 
 
+def test_an_answer_that_does_not_tell_what_was_read(tmp_path):
+    text = "".join(
+        f"{{:type :invoke, :f :txn, :value {value}, :process {k}}}\n"
+        f"{{:type :ok, :f :txn, :value nil, :process {k}}}\n"
+        for k, value in enumerate(["[[:w 1 1]]", "[[:r 1 nil]]", '[[:w "r" 2] [:r 1 nil]]'])
+    )
+    unread = "unread: the history does not tell what was read"
+    found = rows(read(tmp_path, text), "type", "error")
+    assert found == [("ok", None), ("ok", unread), ("ok", unread)]
+
+
 def test_a_name_that_carries_other_values_stays(tmp_path):
     text = "".join(
         f"{{:type :{kind}, :f :read, :value {value}, :process 0}}\n"
