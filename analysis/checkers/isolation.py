@@ -66,8 +66,6 @@ def _of_registers(model: str, told: Transactions, context: Context) -> Found:
         return Verdict.UNKNOWN, nothing, None, []
     registers = analyse_registers(told, context.initial)
     more = left_out(registers)
-    if nothing := nothing_of_registers(registers.transactions):
-        return Verdict.UNKNOWN, nothing + more, None, []
     names = [flaw.name for flaw in registers.flaws]
     judge = Judge(registers.problem, names, context.meter, context.models)
     decision = judge.decide(model)

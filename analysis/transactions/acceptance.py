@@ -37,7 +37,7 @@ def wishes(saturation: Saturation, *, at_once: bool = False) -> Iterator[tuple[I
         wish = height(saturation)
         for most in BACK:
             yield wish, most
-    order = np.lexsort((problem.rows, problem.end, problem.start, problem.session))
+    order = problem.in_sessions()
     _, first, count = np.unique(problem.session[order], return_index=True, return_counts=True)
     along = np.empty(len(problem), np.int64)
     begin, length = np.repeat(first, count), np.repeat(count, count)

@@ -78,7 +78,7 @@ class Visible:
     def _in_session(self) -> Ints:
         """What earlier transactions of the session wrote has to be visible."""
         p = self.problem
-        order = np.lexsort((p.rows, p.end, p.start, p.session)).astype(np.int64)
+        order = p.in_sessions()
         session, start, end = p.session[order], p.start[order], p.end[order]
         joined = session[1:] == session[:-1]
         loose = np.unique(session[1:][joined & (end[:-1] > start[1:])])

@@ -109,9 +109,11 @@ def _solve(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[Step
     axiom: str | None = rules.model if rules.model in (ATOMIC, CAUSAL) else None
     if rules.model == COMMITTED and rules.sessions:
         axiom = COMMITTED
-    sessions = rules.sessions and rules.model != UNCOMMITTED
-    visible = Visible(problem, axiom, sessions=sessions, meter=meter)
+    visible = Visible(problem, axiom, sessions=rules.sessions, meter=meter)
     order = visible.order()
+    if order is None and rules.model == UNCOMMITTED and rules.sessions:
+        visible = Visible(problem, axiom, sessions=False, meter=meter)
+        order = visible.order()
     if order is None:
         return visible.contradiction()
     return Accepted(kind=NAMES[PARALLEL], order=problem.rows[order])

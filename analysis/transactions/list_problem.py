@@ -44,6 +44,7 @@ def problem_of_lists(analysis: Analysis) -> Problem:
         session=session.astype(np.int64),
         start=told.start[committed],
         end=told.end[committed],
+        raw_end=told.history.end_ns[told.rows[committed]],
         reader=np.ascontiguousarray(reader[first]),
         read_key=np.ascontiguousarray(key[first]),
         source=np.ascontiguousarray(source[first]),

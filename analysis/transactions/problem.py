@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.history import Ints, Mask
+from analysis.history import Ints
 
 INITIAL = -1
 NEVER = int(np.iinfo(np.int64).max)
@@ -37,11 +37,18 @@ class Problem:
     write_key: Ints  # (w)
     keys: int
     known: Ints = field(default_factory=lambda: np.empty((0, 3), np.int64))
+    raw_end: Ints | None = None  # (n) ns: the end even where there is no answer; None: as `end`
     key_names: Mapping[int, Any] = field(default_factory=dict)  # key → JSON value; itself if absent
     evidence: Mapping[tuple[int, int, int], tuple[Any, Any, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def in_sessions(self) -> Ints:
+        """The transactions, session by session, in the order in which they may follow there."""
+        until = self.end if self.raw_end is None else self.raw_end
+        order: Ints = np.lexsort((self.rows, until, self.start, self.session)).astype(np.int64)
+        return order
 
     def key_name(self, key: int) -> Any:
         """The key as JSON."""
@@ -71,6 +78,7 @@ class Problem:
             session=self.session[chosen],
             start=self.start[chosen],
             end=self.end[chosen],
+            raw_end=None if self.raw_end is None else self.raw_end[chosen],
             reader=place[self.reader[reads]],
             read_key=self.read_key[reads],
             source=place[self.source[reads]],
@@ -79,10 +87,6 @@ class Problem:
             known=known.astype(np.int64),
             evidence=shown,
         )
-
-    def without_sessions(self) -> Problem:
-        """The same where every transaction has a session of its own."""
-        return replace(self, session=np.arange(len(self), dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ def session_order(problem: Problem, first_gate: int) -> Order:
     """x before y of one session: x has an answer, and x.end <= y.start, or all four times are equal
     and x is the upper row.
     """
-    order = np.lexsort((problem.rows, problem.end, problem.start, problem.session))
+    order = problem.in_sessions()
     return _order(problem, order, problem.session[order], first_gate, strict=False)
 
 
@@ -153,7 +157,7 @@ def _first_behind(group: Ints, start: Ints, end: Ints, places: Ints, *, strict: 
 
 def lanes(problem: Problem) -> tuple[Ints, Ints]:
     """(lane, place in it) of each transaction: each lane is a chain of its session."""
-    order = np.lexsort((problem.rows, problem.end, problem.start, problem.session))
+    order = problem.in_sessions()
     start, end, session = problem.start[order], problem.end[order], problem.session[order]
     follows = np.append(False, (session[1:] == session[:-1]) & (end[:-1] <= start[1:]))
     lane, place = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
@@ -178,10 +182,3 @@ def lanes(problem: Problem) -> tuple[Ints, Ints]:
         until[free] = int(end[at])
         length[free] += 1
     return lane, place
-
-
-def as_mask(length: int, places: Ints) -> Mask:
-    """True at these places."""
-    found = np.zeros(length, np.bool_)
-    found[places] = True
-    return found

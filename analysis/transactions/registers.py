@@ -15,7 +15,7 @@ from analysis.history import FAIL, OK, Ints, Mask
 from analysis.transactions.columns import NIL, READ, WRITE, Transactions
 from analysis.transactions.flaws import Flaw
 from analysis.transactions.list_versions import without
-from analysis.transactions.problem import INITIAL, NEVER, Problem
+from analysis.transactions.problem import INITIAL, Problem
 
 NOBODY = -1
 
@@ -172,7 +172,8 @@ def _problem(found: _Reads, committed: Ints) -> Problem:
         rows=told.rows[committed],
         session=session.astype(np.int64),
         start=told.start[committed],
-        end=np.minimum(told.end[committed], NEVER),
+        end=told.end[committed],
+        raw_end=told.history.end_ns[told.rows[committed]],
         reader=place[owner[reads]],
         read_key=told.key[reads],
         source=source,

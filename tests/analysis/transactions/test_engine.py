@@ -1,0 +1,159 @@
+"""The engine against definitions: every model, every kind of order, every step."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from analysis.checkers import compiled as compiling
+from analysis.checkers.base import Meter
+from analysis.transactions import engine
+from analysis.transactions.engine import Accepted, Refuted, Rules, Undecided
+from analysis.transactions.problem import INITIAL
+from analysis.transactions.search import Search
+from tests.analysis.transactions.model_oracle import check_order, check_steps, holds
+from tests.analysis.transactions.problems import anything, problem, replicated, serial
+
+EVERY = [
+    engine.rules_of(model, models) for model in engine.MODELS for models in ("adya", "axiomatic")
+]
+TIMELESS = (0, 0)
+
+
+@pytest.mark.parametrize("make", [anything, replicated])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_model_is_decided_as_it_is_defined(make, seed):
+    rng = Random(f"{make.__name__} {seed}")
+    for _ in range(10):
+        p = make(rng)
+        for rules in dict.fromkeys(EVERY):
+            found = engine.decide(p, rules, Meter(100_000))
+            assert not isinstance(found, Undecided), (p, rules)
+            assert isinstance(found, Accepted) == holds(p, rules), (p, rules)
+            if isinstance(found, Accepted):
+                check_order(p, rules, found)
+            else:
+                check_steps(p, rules, found)
+
+
+def test_machine_code_decides_the_same(monkeypatch):
+    problems = [anything(Random(n)) for n in range(5)] + [replicated(Random(n)) for n in range(5)]
+    strict = engine.rules_of(engine.STRICT, "adya")
+    rules = [*dict.fromkeys(EVERY), strict]
+    plain = [engine.decide(p, r, Meter()) for p in problems for r in rules]
+    for limit in ("LOADED_FROM", "IMPORTED_FROM", "CACHED_FROM", "COLD_FROM"):
+        monkeypatch.setattr(compiling, limit, 0)
+    compiled = [engine.decide(p, r, Meter()) for p in problems for r in rules]
+    for one, other in zip(plain, compiled, strict=True):
+        assert type(one) is type(other)
+        if isinstance(one, Accepted):
+            assert one.order.tolist() == other.order.tolist()
+        elif isinstance(one, Refuted):
+            assert one.steps == other.steps
+
+
+# x, y, z are keys 0, 1, 2; each example: reads, writes, sessions, the models that it breaks
+LONG_FORK = ([(2, 0, 0), (2, 1, INITIAL), (3, 0, INITIAL), (3, 1, 1)], [(0, 0), (1, 1)])
+WRITE_SKEW = ([(0, 0, INITIAL), (1, 1, INITIAL)], [(0, 1), (1, 0)])
+LOST_UPDATE = ([(0, 0, INITIAL), (1, 0, INITIAL)], [(0, 0), (1, 0)])
+FRACTURED = ([(1, 0, 0), (1, 1, INITIAL)], [(0, 0), (0, 1)])
+CIRCLE = ([(0, 0, 1), (1, 1, 0)], [(0, 1), (1, 0)])
+# T0 wrote x; T1 saw it and wrote y; T2 saw y, but not x.
+NOT_CAUSAL = ([(1, 0, 0), (2, 1, 1), (2, 0, INITIAL)], [(0, 0), (1, 1)])
+# T0 and T1 both write x and y blindly; T2 saw T0's x and T1's y, T3 T1's x and T0's y.
+BLIND = (
+    [(2, 0, 0), (3, 1, 1), (4, 2, 2), (4, 0, 1), (5, 2, 3), (5, 1, 0)],
+    [(0, 0), (0, 1), (1, 0), (1, 1), (2, 2), (3, 2)],
+)
+
+
+@pytest.mark.parametrize(
+    ("example", "weakest"),
+    [
+        (CIRCLE, "read-committed"),
+        (FRACTURED, "read-atomic"),
+        (NOT_CAUSAL, "causal"),
+        (LOST_UPDATE, "parallel-snapshot-isolation"),
+        (LONG_FORK, "snapshot-isolation"),
+        (WRITE_SKEW, "serializable"),
+    ],
+)
+def test_examples_of_the_literature_break_what_they_should(example, weakest):
+    reads, writes = example
+    count = 1 + max(t for t, *_ in [*reads, *writes])
+    p = problem(reads, writes, list(range(count)), [TIMELESS] * count, 2)
+    kept = engine.MODELS.index(weakest)
+    for number, model in enumerate(engine.MODELS):
+        rules = engine.rules_of(model, "adya")
+        found = engine.decide(p, rules, Meter())
+        assert isinstance(found, Refuted) == (number >= kept), model
+        if isinstance(found, Refuted):
+            check_steps(p, rules, found)
+            assert len(found.rows()) <= count
+
+
+def test_what_only_a_session_forbids():
+    """A client reads its own write, and then no more."""
+    p = problem([(1, 0, INITIAL)], [(0, 0)], [0, 0], [TIMELESS] * 2, 1)
+    verdicts = {
+        (model, models): type(engine.decide(p, engine.rules_of(model, models), Meter()))
+        for model in ("causal", "serializable", "snapshot-isolation")
+        for models in ("adya", "axiomatic")
+    }
+    assert verdicts.pop(("causal", "adya")) is Refuted
+    assert {key for key, found in verdicts.items() if found is Accepted} == {
+        ("serializable", "adya"),
+        ("snapshot-isolation", "adya"),
+    }
+
+
+def test_blind_writes_need_more_than_one_round():
+    reads, writes = BLIND
+    p = problem(reads, writes, list(range(6)), [TIMELESS] * 6, 3)
+    for rules in dict.fromkeys(EVERY):
+        found = engine.decide(p, rules, Meter())
+        assert isinstance(found, Accepted) == holds(p, rules)
+
+
+def _open_question(rng: Random):
+    """A problem that saturation leaves open and that has no order, if one comes along."""
+    for _ in range(400):
+        p = replicated(rng) if rng.random() < 0.5 else anything(rng)
+        for rules in dict.fromkeys(EVERY):
+            found = engine.decide(p, rules, Meter())
+            if isinstance(found, Refuted) and any(s.rule == "either" for s in found.steps):
+                return p, rules, found
+    return None
+
+
+def test_a_contradiction_either_way_is_found_by_search():
+    found = _open_question(Random(8))
+    assert found is not None
+    p, rules, refuted = found
+    assert not holds(p, rules)
+    check_steps(p, rules, refuted)
+
+
+def test_the_budget_is_named_when_it_runs_out(monkeypatch):
+    p, rules, _ = _open_question(Random(8)) or pytest.fail("there is one")
+    spent = Meter()
+    engine.decide(p, rules, spent)
+    found = engine.decide(p, rules, Meter(3))
+    assert isinstance(found, Undecided)
+    assert "3 steps" in found.why
+    assert spent.steps > 3
+    monkeypatch.setattr(Search, "run", lambda self: pytest.fail("not needed"))
+
+
+@pytest.mark.parametrize("model", ["serializable", "snapshot-isolation"])
+def test_larger_histories_without_times(model):
+    rules = Rules(model=model, sessions=True, realtime=False)
+    good = serial(1, 400, 80, 6, 5)
+    found = engine.decide(good, rules, Meter())
+    assert isinstance(found, Accepted)
+    check_order(good, rules, found)
+    bad = serial(1, 400, 80, 6, 5, stale=30)
+    found = engine.decide(bad, rules, Meter())
+    assert isinstance(found, Refuted)
+    check_steps(bad, rules, found)
