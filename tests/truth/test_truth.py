@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.truth.__main__ import NAMES
+from tests.truth.properties import PROPERTIES
 
 HISTORIES = 20_000  # of each property
 SEED = "1"
+NAMES = list(PROPERTIES)
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,7 @@ def judged(root: Path):
     command = [
         *(sys.executable, "-m", "tests.truth", "--json", "--jobs", "2", "--seed", SEED),
         *("--histories", str(HISTORIES * len(NAMES)), "--proved", "4"),
+        *("--property", *NAMES),
     ]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280)
     assert done.stdout, done.stderr

@@ -1,7 +1,7 @@
 """Judges histories of transactions with the checkers of all models and with the oracle.
 
 One history is drawn, and what is true of it found, for all properties at once. Those of which a
-property is valid are judged as one history, which is valid too; all others each alone.
+property is valid are judged as one history, which is valid too; others each alone.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ FAMILY = "transactions"
 NAMED = "names that fit"  # of anomalies
 PART = 100  # histories of one setting: initial value, kind, definitions
 ALONE = 16  # of so many valid histories one is also judged for itself
+CLEAR = 4  # of so many that break a weaker model, too, one is judged
+PROVED = 8  # of so many judged alone the certificate of one is checked, and of fewer on demand
 OTHERS = 20  # of so many histories of the other kind one is shown to a checker
 INITIALS = (None, None, None, 0, "", [0], 1)  # a 1 is written, too: that is ambiguous
 
@@ -98,25 +100,34 @@ def _one(
 ) -> Tally:
     """What comes of all of them with one property."""
     began = time.perf_counter()
-    tally = Tally(histories=len(drawn))
-    for one in drawn:
-        truth = one.truths[name]
-        setattr(tally, truth, getattr(tally, truth) + 1)
+    tally = Tally()
     good = [one.rows for one in drawn if one.truths[name] == "valid"]
     _halved(name, where, good, tally, apart=rng.random() < 0.5)
-    other = KINDS.get(name, where.kind) != where.kind
     alone = []
     for at, one in enumerate(drawn):
-        often = ALONE if one.truths[name] == "valid" else OTHERS if other else 1
+        truth, often = one.truths[name], _one_in(name, where, one.truths)
+        if truth == "valid" or at % often == 0:
+            tally.histories += 1
+            setattr(tally, truth, getattr(tally, truth) + 1)
         if at % often == 0:
             alone.append((one, checked(name, given[at], where)))
     for one, result in alone:
         if found := differs(name, one.rows, where, one.truths[name], result):
             tally.wrong.append(found)
     judged = [(one.rows, one.truths[name], result) for one, result in alone]
-    proofs.judge(name, where, judged[::proved], rng, tally)
+    proofs.judge(name, where, judged[:: proved * PROVED], rng, tally)
     tally.seconds = time.perf_counter() - began
     return tally
+
+
+def _one_in(name: str, where: Where, truth: dict[str, str]) -> int:
+    """Of how many such histories one is judged alone: all where the model is the first broken."""
+    if KINDS.get(name, where.kind) != where.kind:
+        return OTHERS
+    if truth[name] == "valid":
+        return ALONE
+    clear = any(truth[weaker] == "invalid" for weaker in oracle.WEAKER.get(name, ()))
+    return CLEAR if clear else 1
 
 
 def differs(

@@ -39,6 +39,17 @@ RULED_OUT = {
 }  # the weakest model that each anomaly breaks
 SUFFIXES = ("-process", "-realtime")  # where sessions count, and where time does
 CHAIN = tuple(model for model in MODELS if model != "causal" and not model.startswith("str"))
+WEAKER = {
+    "read-committed": ("read-uncommitted",),
+    "read-atomic": ("read-committed",),
+    "causal": ("read-atomic",),
+    "parallel-snapshot-isolation": ("read-atomic",),
+    "snapshot-isolation": ("parallel-snapshot-isolation",),
+    "strong-session-snapshot-isolation": ("snapshot-isolation", "causal"),
+    "serializable": ("snapshot-isolation",),
+    "strict-serializable": ("serializable", "strong-session-snapshot-isolation"),
+    **dict.fromkeys(KINDS, ("serializable", "strong-session-snapshot-isolation")),
+}  # the models next to each, which allow more
 STRONG = ("strong-session-snapshot-isolation", "strict-serializable", "causal")
 
 
