@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chaos.record.reader import RunData
 
 WIDTH = 100
+ANOMALIES = 3  # of one check that the last lines tell in full, weakest broken model first
 
 
 def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -> None:
@@ -23,8 +24,7 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
     out.print()
     verdict_line(results)
     for check in results["checks"]:
-        for anomaly in check["anomalies"]:
-            _fill(f"  {anomaly['name']} × {anomaly['count']:,}: {anomaly['argument']}", "    ")
+        _anomalies(check["anomalies"], len(check["anomalies"]) if shown else ANOMALIES, path)
     counts, format_ = results.get("counts", {}), results.get("format")
     if counts:  # nothing is known of what was not read in time
         told = ", ".join(f"{counts.get(k, 0):,} {k}" for k in ("ok", "fail", "info"))
@@ -45,6 +45,13 @@ def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -
     _line(f"  run          {path}")
     more = "" if shown else f"aftershock show {path}   ·   "
     _line(f"  next         {more}aftershock dashboard")
+
+
+def _anomalies(found: Sequence[Mapping[str, Any]], most: int, path: Path) -> None:
+    for anomaly in found[:most]:
+        _fill(f"  {anomaly['name']} × {anomaly['count']:,}: {anomaly['argument']}", "    ")
+    if rest := [f"{anomaly['name']} × {anomaly['count']:,}" for anomaly in found[most:]]:
+        _fill(f"  and {', '.join(rest)}   ·   aftershock show {path}", "    ")
 
 
 def _faults_line(faults: Mapping[str, Any]) -> None:
