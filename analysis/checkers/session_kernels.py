@@ -16,96 +16,59 @@ KINDS = 4
 
 
 def walk(
-    bounds: Ints,
-    check: Mask,
-    insert: Mask,
-    key: Ints,
-    look: Ints,
-    wrote: Ints,
-    over: Ints,
-    read: Ints,
-    expects: Ints,
-    since: Ints,
-    writer: Ints,
-    home: Ints,
-    limit: int,
-    keys: int,
-    need: Scratch,
-    need_of: Scratch,
-    mark: Scratch,
-    upto: Scratch,
-    upto_of: Scratch,
-    seen: Scratch,
-    broken: Scratch,
-) -> tuple[int, int]:
+    bounds: Ints, check: Mask, insert: Mask, key: Ints, look: Ints, began: Ints, over: Ints,
+    since: Ints, writer: Ints, home: Ints, limit: int, keys: int, need: Scratch, need_of: Scratch,
+    mark: Scratch, upto: Scratch, upto_of: Scratch, seen: Scratch, broken: Scratch,
+) -> tuple[int, int]:  # fmt: skip
     """(events taken in from other sessions, observations that had something to be compared with);
     `broken` gets the guarantees that each event breaks. Ends where more than `limit` were taken in.
 
     Events, by session from one of the `bounds` to the next: whether what was seen is to be
     `check`ed; whether the operation counts from then on (`insert`); `look`, the version seen (-1:
-    none that is judged, -2: nothing at all). Of those that count: when the write began if it
-    `wrote`, what that replaced as a swap (`over`); the same of the version that it `read`
-    (`expects`). Else -1. Versions: `since` when known, the event `writer` and its session, `home`.
-    The arrays after `keys` are scratch, filled with -1.
+    none that is judged, -2: nothing at all). Of all events, and then of all once more: when the
+    write `began` that it did, or whose value it saw; and what that replaced as a swap, `over`; else
+    -1. Versions: `since` when known, the event `writer` and its session, `home`. The arrays after
+    `keys` are scratch, filled with -1.
     """
-    versions = len(since)
+    versions, events = len(since), len(key)
     taken = compared = 0
     for session in range(len(bounds) - 1):
         for event in range(bounds[session], bounds[session + 1]):
-            k = key[event]
-            v = look[event]
+            k, v = key[event], look[event]
             if check[event] and v > -2 and seen[k] == session:
                 compared += 1
             if check[event] and v >= 0:
-                bad = 0
                 for kind in range(KINDS):
                     cell = kind * keys + k
                     late = need_of[cell] == session and need[cell] > since[v]
                     if late or mark[kind * versions + v] == session:
-                        bad |= 1 << kind
-                broken[event] = bad
+                        broken[event] = max(broken[event], 0) | 1 << kind
             if not insert[event]:
                 continue
             seen[k] = session
-            if wrote[event] >= 0:
-                if need_of[k] != session or need[k] < wrote[event]:
-                    need[k] = wrote[event]
-                need_of[k] = session
-                if over[event] >= 0:
-                    mark[over[event]] = session
-            if v < 0:
-                continue
-            if read[event] >= 0:
-                cell = keys + k
-                if need_of[cell] != session or need[cell] < read[event]:
-                    need[cell] = read[event]
-                need_of[cell] = session
-                if expects[event] >= 0:
-                    mark[versions + expects[event]] = session
-            other = home[v]
-            if other < 0 or other == session:
-                continue
-            first = upto[other] if upto_of[other] == session else bounds[other]
-            last = writer[v]
-            for earlier in range(first, last):
-                cell = 2 * keys + key[earlier]
-                if wrote[earlier] >= 0:
-                    if need_of[cell] != session or need[cell] < wrote[earlier]:
-                        need[cell] = wrote[earlier]
-                    need_of[cell] = session
-                    if over[earlier] >= 0:
-                        mark[2 * versions + over[earlier]] = session
-                if read[earlier] >= 0:
-                    cell += keys
-                    if need_of[cell] != session or need[cell] < read[earlier]:
-                        need[cell] = read[earlier]
-                    need_of[cell] = session
-                    if expects[earlier] >= 0:
-                        mark[3 * versions + expects[earlier]] = session
-            if last > first:
-                taken += last - first
-                upto[other] = last
-                upto_of[other] = session
+            for part in range(2):  # this event; then those of another session before what it saw
+                first, last = event, event + 1
+                if part == 1:
+                    if v < 0 or home[v] < 0 or home[v] == session:
+                        break
+                    first, last = bounds[home[v]], writer[v]
+                    if upto_of[home[v]] == session:
+                        first = upto[home[v]]
+                    if first >= last:
+                        break
+                    upto[home[v]], upto_of[home[v]] = last, session
+                    taken += last - first
+                for side in range(2):
+                    for earlier in range(first, last):
+                        moment = began[side * events + earlier]
+                        if moment < 0:
+                            continue
+                        cell = (2 * part + side) * keys + key[earlier]
+                        if need_of[cell] != session or need[cell] < moment:
+                            need[cell], need_of[cell] = moment, session
+                        w = over[side * events + earlier]
+                        if w >= 0:
+                            mark[(2 * part + side) * versions + w] = session
             if taken > limit:
                 return taken, compared
     return taken, compared

@@ -8,7 +8,9 @@ that began last; swaps of v are remembered by v. So a session needs one number a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -138,25 +140,24 @@ def read_sessions(history: History, registers: Registers, meter: Meter) -> Sessi
     at, home = (np.full(len(found.writer), NOBODY) for _ in range(2))
     at[there] = told.place[found.writer[there]]
     home[there] = np.searchsorted(told.bounds, at[there], "right") - 1
-    arrays = (
-        *(told.bounds, told.check, told.insert, clock.key[row], seen),
-        *(np.where(wrote, clock.start(row), -1), np.where(wrote, over[row], -1)),
-        *(np.where(judged, each[np.maximum(seen, 0)], -1) for each in (found.begin, found.expects)),
-        *(registers.since, at, home),
-    )
+    at_all = np.maximum(seen, 0)
+    began = (np.where(wrote, clock.start(row), -1), np.where(judged, found.begin[at_all], -1))
+    swaps = (np.where(wrote, over[row], -1), np.where(judged, found.expects[at_all], -1))
     keys, count, sessions = clock.keys, len(found.writer), max(len(told.bounds) - 1, 0)
-    sizes = (KINDS * keys, KINDS * keys, KINDS * count, sessions, sessions, keys)
-    scratch = [np.full(n, -1) for n in sizes]
+    sizes = (KINDS * keys, KINDS * keys, KINDS * count, sessions, sessions, keys, len(row))
+    arrays = [
+        *(told.bounds, told.check, told.insert, clock.key[row], seen),
+        *(np.concatenate(began), np.concatenate(swaps), registers.since, at, home),
+        *(np.full(size, -1) for size in sizes),
+    ]
+    fast = compiled(walk, size)
+    kernel: Callable[..., tuple[int, int]] = fast or walk
+    given: list[Any] = [np.ascontiguousarray(array) for array in arrays]
+    if fast is None:
+        given = [array.tolist() for array in arrays]
     limit = meter.left() * EVENTS_A_STEP
-    bad = np.zeros(len(row), np.int64)
-    kernel = compiled(walk, size)
-    if kernel is not None:
-        plain = [np.ascontiguousarray(array) for array in arrays]
-        taken, compared = kernel(*plain, limit, keys, *scratch, bad)
-    else:
-        lists = [array.tolist() for array in (*arrays, *scratch, bad)]
-        taken, compared = walk(*lists[:12], limit, keys, *lists[12:])
-        bad = np.array(lists[-1], np.int64)
+    taken, compared = kernel(*given[:10], limit, keys, *given[10:])
+    bad = np.maximum(np.array(given[-1], np.int64), 0)
     own = bad & (OWN_WRITE | OWN_READ)
     broken = np.zeros(size, np.int64)
     np.bitwise_or.at(broken, row, np.where(own, own, bad))

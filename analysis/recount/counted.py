@@ -33,7 +33,7 @@ class Key:
         self.names = names  # of keys, by their codes
         self.puts, self.shown = Lists(), Lists()
         self._lists: dict[int, list[Any]] = {}
-        for op in ops:
+        for op in ops if prop not in (*TOGETHER, "bank") else ():  # they count for themselves
             if op.f in PUTS and not op.failed:
                 self.puts.setdefault(plain(op.value), []).append(op)
             for value in self.shows(op):
