@@ -27,7 +27,7 @@ from chaos.errors import HistoryError
 
 U64 = struct.Struct("<Q")
 HEADER = 5 * U64.size
-TEXT_MAX = 1 << 12  # longer texts are none of dbcop's
+TEXT_MAX = 1 << 15  # longer texts are none of dbcop's
 EVENT = np.dtype([("write", "u1"), ("key", "<u8"), ("value", "<u8"), ("success", "u1")])
 LEAST = U64.size + 1  # bytes of a transaction without events
 AT_ONCE = 1 << 18  # events taken from the file at a time
