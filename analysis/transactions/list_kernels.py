@@ -22,21 +22,18 @@ def scan(
 ) -> tuple[Codes, Bytes, Codes]:  # fmt: skip
     """(ext: -1 where there is no read, flags, previous: -1 where there is none)."""
     count = len(kind)
-    ext = np.full(count, -1, np.int32)
-    flag = np.zeros(count, np.int8)
+    ext, flag = np.full(count, -1, np.int32), np.zeros(count, np.int8)
     previous = np.full(count, -1, np.int32)
     stamp = np.full(keys, -1, np.int32)  # the transaction that last touched a key, and its …
     last = np.full(keys, -1, np.int32)  # … last append
     shown = np.full(keys, -1, np.int32)  # … last read
     for t in range(len(first) - 1):
-        writes = 0
         for j in range(first[t], first[t + 1]):
             if kind[j] != READ:
                 k = key[j]
                 if stamp[k] == t:
                     previous[j] = last[k]
                 stamp[k], last[k], shown[k] = t, j, -1
-                writes += 1
         if not ok[t]:
             continue
         for j in range(first[t], first[t + 1]):
@@ -46,16 +43,13 @@ def scan(
             size = list_first[j + 1] - low
             ext[j] = size
             if stamp[k] != t:
-                if first[t + 1] - first[t] == 1:
-                    continue
                 stamp[k], last[k], shown[k] = t, -1, j
                 continue
             own = last[k]
             while own >= 0:
                 for i in range(size):
                     if element[low + i] == value[own]:
-                        if i < ext[j]:
-                            ext[j] = i
+                        ext[j] = min(ext[j], i)
                         if own > j:
                             flag[j] |= FUTURE
                 own = previous[own]
@@ -73,16 +67,11 @@ def scan(
                     break
                 own = previous[own]
             if before >= 0:
-                if rest < 0:
-                    rest = max(place, 0)
-                start = list_first[before]
-                same = rest == list_first[before + 1] - start
-                if same:
-                    for i in range(rest):
-                        if element[low + i] != element[start + i]:
-                            same = False
-                            break
-                if not same:
+                rest, start = rest if rest >= 0 else max(place, 0), list_first[before]
+                other = rest != list_first[before + 1] - start
+                for i in range(0 if other else rest):
+                    other = other or element[low + i] != element[start + i]
+                if other:
                     flag[j] |= INTERNAL
             shown[k] = j
     return ext, flag, previous
