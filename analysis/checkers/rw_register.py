@@ -11,7 +11,7 @@ from analysis.checkers.base import CheckResult, Context, Verdict, too_little
 from analysis.checkers.kinds import Kind
 from analysis.checkers.prose import number
 from analysis.history import History
-from analysis.transactions.columns import read_transactions
+from analysis.transactions.columns import Transactions, read_transactions
 from analysis.transactions.engine import MODELS, STRICT, Accepted, Undecided
 from analysis.transactions.judge import Judge, judged
 from analysis.transactions.kinds import cycle_kinds, flaw_kinds, form_kinds
@@ -28,14 +28,19 @@ KINDS: tuple[Kind, ...] = (
 
 def check(history: History, context: Context) -> CheckResult:
     """Decide whether transactions of writes and reads (f: txn) are strict serializable, or why."""
-    told = read_transactions(history)
+    return judge(read_transactions(history), context)
+
+
+def judge(told: Transactions, context: Context) -> CheckResult:
+    """The same of transactions that have been read."""
+    history = told.history
     if nothing := nothing_said(told):
         return _result(history, Verdict.UNKNOWN, nothing)
     registers = analyse_registers(told, context.initial)
     more = left_out(registers)
     names = [flaw.name for flaw in registers.flaws]
-    judge = Judge(registers.problem, names, context.meter, context.models)
-    found = judge.decide(STRICT)
+    models = Judge(registers.problem, names, context.meter, context.models)
+    found = models.decide(STRICT)
     if isinstance(found, Accepted) and not names:
         if registers.left_out:
             return _result(history, Verdict.UNKNOWN, f"nothing is wrong{more}")
@@ -49,9 +54,9 @@ def check(history: History, context: Context) -> CheckResult:
         return _result(history, Verdict.VALID, why, claim=claim)
     anomalies = tuple(
         story.anomaly(history)
-        for story in Stories(registers.transactions, registers.flaws, judge).all()
+        for story in Stories(registers.transactions, registers.flaws, models).all()
     )
-    holds = {model: judge.holds(model) for model in MODELS}
+    holds = {model: models.holds(model) for model in MODELS}
     if anomalies:
         counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
         why = f"{counts}; {judged(holds)}{more}"
