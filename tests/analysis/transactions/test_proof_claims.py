@@ -316,6 +316,13 @@ def test_a_contradiction_and_what_is_altered_in_it():
         assert broken("rw-register", fewer, BLIND)
     for rows in ([0, 1], [0, 1, 2, 3], [], [0, 1, 1]):
         assert broken("rw-register", changed(CLAIM, "operations", rows), BLIND)
+    circle = [txn("w 1 1", "r 2 1"), txn("w 2 1", "r 1 1", process=1)]
+    steps = [[0, 1, "reads-from", [], 1], [1, 0, "reads-from", [], 2],
+             [0, 0, "transitive", [0, 1]]]  # fmt: skip
+    weak = {**CLAIM, "model": "read-committed", "steps": steps, "operations": [0, 1]}
+    assert broken("read-committed", {**weak, "anomaly": "G1c"}, circle) is None
+    weak["steps"] = [*steps[:2], [0, 1, "visible", [1, 0], 2]]
+    assert broken("read-committed", {**weak, "anomaly": "G1c"}, circle)
     for model in ("read-committed", "parallel", None):
         assert broken("rw-register", changed(CLAIM, "model", model), BLIND)
 

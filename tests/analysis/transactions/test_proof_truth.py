@@ -256,12 +256,12 @@ def absurd(known, model, found):
 
 @pytest.mark.parametrize("model", RULES)
 def test_what_contradicts_itself_has_no_order(model):
-    count, by = 0, "axiomatic" if model == "read-committed" else "adya"
+    count = 0
     for rows, initial, lists, read in drawn(f"steps {model}", 40, 4):
         known = Known(read)
         wrong = absurd(known, model, edges(known, rows, lists))
         # Where the rules of sessions are used they are for models in which sessions count.
-        dialect = by if model in ("causal", "strict-serializable") else "axiomatic"
+        dialect = "adya" if model in ("causal", "strict-serializable") else "axiomatic"
         truth = truths(rows, initial, dialect)[model]
         assert not wrong or truth == "invalid", (initial, rows)
         count += wrong
