@@ -43,7 +43,12 @@ _ORDERS = {
 
 def check(model: str, history: History, context: Context) -> CheckResult:
     """One model of one history."""
-    told = read_transactions(history)
+    return judge(model, read_transactions(history), context)
+
+
+def judge(model: str, told: Transactions, context: Context) -> CheckResult:
+    """The same of transactions that have been read."""
+    history = told.history
     found = _of_lists if told.lists else _of_registers
     verdict, why, claim, told_stories = found(model, told, context)
     if verdict is Verdict.VALID and (small := too_little(history, context)):
@@ -67,11 +72,11 @@ def _of_registers(model: str, told: Transactions, context: Context) -> Found:
     registers = analyse_registers(told, context.initial)
     more = left_out(registers)
     names = [flaw.name for flaw in registers.flaws]
-    judge = Judge(registers.problem, names, context.meter, context.models)
-    decision = judge.decide(model)
-    if judge.flawed(model) or isinstance(decision, Refuted):
+    models = Judge(registers.problem, names, context.meter, context.models)
+    decision = models.decide(model)
+    if models.flawed(model) or isinstance(decision, Refuted):
         return _ruled_out(
-            model, Stories(registers.transactions, registers.flaws, judge).of(model), more
+            model, Stories(registers.transactions, registers.flaws, models).of(model), more
         )
     return _decided(model, decision, more)
 
@@ -110,11 +115,11 @@ def _of_lists(model: str, told: Transactions, context: Context) -> Found:
         return Verdict.UNKNOWN, nothing + more, None, []
     context.meter.in_time()
     models = Models(analysis)
-    judge = Judge(
+    asked = Judge(
         problem_of_lists(analysis), [flaw.name for flaw in analysis.flaws], context.meter,
         context.models,
     )  # fmt: skip
-    rules = judge.rules(model)
+    rules = asked.rules(model)
     counts = {"sessions": rules.sessions, "realtime": rules.realtime}
     holds = models.decide(model, **counts)
     if holds is False:
@@ -123,15 +128,15 @@ def _of_lists(model: str, told: Transactions, context: Context) -> Found:
             for story in stories(models)
             if _breaks(story.name, model, sessions=rules.sessions, realtime=rules.realtime)
         ]
-        if not told_of and isinstance(decision := judge.decide(model), Refuted):
-            told_of = [Stories(analysis.transactions, (), judge).contradiction(decision)]
+        if not told_of and isinstance(decision := asked.decide(model), Refuted):
+            told_of = [Stories(analysis.transactions, (), asked).contradiction(decision)]
         return _ruled_out(model, told_of, more)
     shown = models.shown(model, **counts) if holds else None
     if shown is not None:
         return _kept(model, {"kind": shown.kind, "order": analysis.rows(shown.order)}, more)
-    decision = judge.decide(model)  # appends that nobody saw
+    decision = asked.decide(model)  # appends that nobody saw
     if isinstance(decision, Refuted):
-        told_of = [Stories(analysis.transactions, (), judge).contradiction(decision)]
+        told_of = [Stories(analysis.transactions, (), asked).contradiction(decision)]
         return _ruled_out(model, told_of, more)
     return _decided(model, decision, more)
 
