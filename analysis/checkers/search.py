@@ -290,8 +290,8 @@ class _Walk:
         """
         plan, at, used = self._plan, here.at, here.used
         left = [s for s in plan.spare if used >> s.shift & s.mask < s.begun[at]]
-        if not plan.tells:
-            return None, left
+        if not plan.tells or not (left or (plan.blind[at] & ~here.done) > 1):
+            return None, left  # of what nothing is known, or nothing could be left out
         wanted = {UNKNOWN}
         todo = plan.begun[at] & ~here.done
         while todo:
