@@ -7,6 +7,9 @@ names, docs/checkers.md says how.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from analysis.checkers.base import CheckResult, Context, Verdict, too_little
 from analysis.checkers.kinds import Kind
 from analysis.checkers.prose import number
@@ -74,5 +77,6 @@ def left_out(registers: Registers) -> str:
     return f"; left out {keys} with a value that was written more than once, and read"
 
 
-def _result(history: History, verdict: Verdict, why: str, **more: object) -> CheckResult:
-    return CheckResult(property=PROPERTY, verdict=verdict, why=why, operations=len(history), **more)  # type: ignore[arg-type]
+def _result(history: History, verdict: Verdict, why: str, **more: Any) -> CheckResult:
+    result = CheckResult(property=PROPERTY, verdict=verdict, why=why, operations=len(history))
+    return replace(result, **more)

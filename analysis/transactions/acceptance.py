@@ -21,7 +21,8 @@ from analysis.transactions.saturation import CELLS, CELLS_A_STEP, PARALLEL, SNAP
 from analysis.transactions.versions import NONE
 
 FULL = 1 << 32
-BACK = (16, 256, 2048)  # nodes that a greedy order looks back over before each
+NODES_A_LOOK = 4096  # that are looked back over for a step
+BACK = (16, 256, 1024)  # nodes that a greedy order looks back over before each
 
 
 def wishes(saturation: Saturation, *, at_once: bool = False) -> Iterator[tuple[Ints, int]]:
@@ -102,6 +103,7 @@ class Builder:
     def build(self, wish: Ints, most: int) -> Ints | None:
         """Nodes of events in order, those that wish to be early first; None: it got stuck."""
         s, problem = self._s, self._s.problem
+        s.meter.spend(1 + s.nodes * most // NODES_A_LOOK)
         graph, nodes, keys = s.graph, s.nodes, problem.keys
         late = np.full(nodes, NEVER)
         late[: s.events] = wish

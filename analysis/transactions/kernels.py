@@ -98,13 +98,7 @@ def force(
                 end = group_first[start + group + 1]
                 if entry >= end or entry_place[entry] >= until:
                     continue
-                bottom, top = entry, end
-                while top - bottom > 1:
-                    middle = (bottom + top) // 2
-                    if entry_place[middle] < until:
-                        bottom = middle
-                    else:
-                        top = middle
+                bottom = last_below(entry_place, entry, end, until)
                 if entry_block[bottom] == block:
                     bottom = entry_other[bottom]
                 if bottom < entry:
@@ -115,11 +109,7 @@ def force(
                 chosen[group] = bottom
                 left += 1
             while left > 0:
-                best = -1
-                for group in range(groups):
-                    entry = chosen[group]
-                    if entry >= 0 and (best < 0 or rank[entry_block[entry]] > rank[best]):
-                        best = entry_block[entry]
+                best = latest(chosen, groups, entry_block, rank)
                 if 2 * size + 1 >= len(found):
                     return size
                 found[2 * size], found[2 * size + 1] = best, block
@@ -135,6 +125,27 @@ def force(
                         chosen[group] = -1
                         left -= 1
     return size
+
+
+def latest(chosen: Scratch, groups: int, entry_block: Ints, rank: Ints) -> int:
+    """Of the blocks of the entries that were chosen (-1: none) the one of the greatest rank."""
+    best = -1
+    for group in range(groups):
+        entry = chosen[group]
+        if entry >= 0 and (best < 0 or rank[entry_block[entry]] > rank[best]):
+            best = entry_block[entry]
+    return best
+
+
+def last_below(places: Ints, bottom: int, top: int, until: int) -> int:
+    """The last of ascending places[bottom:top] that is less than `until`; the first one is."""
+    while top - bottom > 1:
+        middle = (bottom + top) // 2
+        if places[middle] < until:
+            bottom = middle
+        else:
+            top = middle
+    return bottom
 
 
 def walk(
