@@ -240,7 +240,8 @@ class _Drawing:
         yield '<figure class="lanes">'
         yield f'<svg width="{margin:g}" height="{self._height}" role="presentation">'
         for name, line in zip(self._found.lanes, self._lines, strict=True):
-            yield f'<text x="10" y="{TOP + line * self._row + self._row / 2 + 4:g}">{_safe(name)}</text>'
+            y = TOP + line * self._row + self._row / 2 + 4
+            yield f'<text x="10" y="{y:g}">{_safe(name)}</text>'
         yield '</svg><div class="scroll">'
         yield f'<svg width="{width:g}" height="{self._height}" role="group" aria-label="lanes">'
         for number, line in enumerate(self._lines):

@@ -58,7 +58,7 @@ def test_of_a_history_that_was_not_read_in_time_nothing_is_said(
 ) -> None:
     file = tmp_path / "history.edn"
     file.touch()
-    results = _in_time(lambda: time.sleep(600), 0.1, ["set"])  # type: ignore[arg-type, return-value]
+    results = _in_time(lambda: time.sleep(600), 0.1, ["set"])
     last_lines(file, results)
     told = capsys.readouterr().out
     assert "the time limit of 0.1 s ran out" in told
