@@ -15,6 +15,7 @@ READS, SESSION, REALTIME, KNOWN = "reads-from", "session", "real-time", "version
 _KINDS = (READS, SESSION, REALTIME, KNOWN)
 Hop = tuple[str, int, int, int]  # kind, transaction, transaction, the read (or known pair), or -1
 CYCLES_MAX = 64
+WORK = 16  # how much there is to do for a read, about, as `compiled` counts it
 
 
 class Base:
@@ -23,7 +24,7 @@ class Base:
     def __init__(self, problem: Problem, *, sessions: bool, realtime: bool, known: bool) -> None:
         self.problem = problem
         self.count = len(problem)
-        self.size = self.count + len(problem.reader)
+        self.size = WORK * (self.count + len(problem.reader))
         parts = []
         real = np.flatnonzero(problem.source >= 0)
         parts.append((problem.source[real], problem.reader[real], 0, real))
