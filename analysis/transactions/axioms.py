@@ -111,8 +111,10 @@ class Visible:
         width = max(1, min(count, CELLS // max(1, base.nodes)))
         node_lane, node_place = np.full(base.nodes, -1), np.zeros(base.nodes, np.int64)
         node_lane[: len(p)], node_place[: len(p)] = lane, place
-        write = np.lexsort((place[p.writer], lane[p.writer], p.write_key))
-        read = np.lexsort((place[p.reader], lane[p.reader], p.read_key))
+        along = np.empty(len(p), np.int64)  # lane by lane, in the order of places
+        along[np.lexsort((place, lane))] = np.arange(len(p))
+        write = np.argsort(p.write_key * len(p) + along[p.writer], kind="stable")
+        read = np.argsort(p.read_key * len(p) + along[p.reader], kind="stable")
         key, mine = p.write_key[write], lane[p.writer[write]]
         begins = np.append(True, (key[1:] != key[:-1]) | (mine[1:] != mine[:-1]))[: len(write)]
         starts = np.flatnonzero(begins)

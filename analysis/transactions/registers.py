@@ -97,7 +97,7 @@ class _Reads:
     def _order(self) -> None:
         """What came before each micro-operation on the same key, in the same transaction."""
         told, count = self.told, len(self.told.kind)
-        by = np.lexsort((np.arange(count), told.key, self.owner))
+        by = np.argsort(self.owner * len(told.keys) + told.key, kind="stable")
         same = np.append(
             False,
             (told.key[by][1:] == told.key[by][:-1]) & (self.owner[by][1:] == self.owner[by][:-1]),
@@ -145,7 +145,12 @@ class _Reads:
 
 def _codes(key: Ints, value: Ints) -> tuple[Ints, int]:
     """A number for each (key, value), from 0; and how many there are."""
-    by = np.lexsort((value, key))
+    low, high = int(value.min(initial=0)), int(value.max(initial=0))
+    keys = int(key.max(initial=0)) + 1
+    if keys * (high - low + 1) < 2**62:
+        by = np.argsort(key * (high - low + 1) + value - low)
+    else:
+        by = np.lexsort((value, key))
     new = np.append(True, (np.diff(key[by]) != 0) | (np.diff(value[by]) != 0))[: len(by)]
     code = np.empty(len(by), np.int64)
     code[by] = np.cumsum(new) - 1
