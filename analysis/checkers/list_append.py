@@ -6,7 +6,7 @@ found, and what it rules out, is defined in docs/transactions.md.
 
 from __future__ import annotations
 
-from analysis.checkers.base import CheckResult, Context, Verdict, too_little
+from analysis.checkers.base import Anomaly, CheckResult, Claim, Context, Verdict, too_little
 from analysis.checkers.kinds import Kind
 from analysis.checkers.prose import number
 from analysis.checkers.stories import Story
@@ -95,5 +95,19 @@ def _left_out(analysis: Analysis) -> str:
     return f"; left out {keys} with a value that was written more than once, and read"
 
 
-def _result(history: History, verdict: Verdict, why: str, **more: object) -> CheckResult:
-    return CheckResult(property=PROPERTY, verdict=verdict, why=why, operations=len(history), **more)  # type: ignore[arg-type]
+def _result(
+    history: History,
+    verdict: Verdict,
+    why: str,
+    *,
+    anomalies: tuple[Anomaly, ...] = (),
+    claim: Claim | None = None,
+) -> CheckResult:
+    return CheckResult(
+        property=PROPERTY,
+        verdict=verdict,
+        why=why,
+        operations=len(history),
+        anomalies=anomalies,
+        claim=claim,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 Event = tuple[int, int, int, int]  # write, variable, value, success
 INITIAL, NULL = 0xBEBEEBEE, 0xDEADBEEF
@@ -38,9 +39,9 @@ def record(letter: str, *numbers: int) -> bytes:
     return letter.encode() + b"".join((n % (1 << 64)).to_bytes(8, "big") for n in numbers)
 
 
-def cobra(folder: Path, logs: dict[str, Sequence[tuple[int | str, ...]]]) -> Path:
+def cobra(folder: Path, logs: dict[str, Sequence[tuple[Any, ...]]]) -> Path:
     """A folder of Cobra's logs, of each its records."""
     folder.mkdir(exist_ok=True)
     for name, records in logs.items():
-        (folder / name).write_bytes(b"".join(record(*each) for each in records))  # type: ignore[arg-type]
+        (folder / name).write_bytes(b"".join(record(*each) for each in records))
     return folder
