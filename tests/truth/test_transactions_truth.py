@@ -31,7 +31,7 @@ def judged(root: Path):
         *("--histories", str(DRAWN * len(oracle.NAMES)), "--proved", "4"),
         *("--property", *oracle.NAMES),
     ]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=580)
     assert done.stdout, done.stderr
     rows = json.loads(done.stdout)["properties"]
     return {row["property"]: row for row in rows}, done.stderr

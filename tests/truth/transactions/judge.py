@@ -31,7 +31,7 @@ NAMED = "names that fit"  # of anomalies
 PART = 100  # histories of one setting: initial value, kind, definitions
 ALONE = 16  # of so many valid histories one is also judged for itself
 CLEAR = 4  # of so many that break a weaker model, too, one is judged
-PROVED = 8  # of so many judged alone the certificate of one is checked, and of fewer on demand
+PROVED = 16  # of so many judged alone the certificate of one is checked, and of fewer on demand
 OTHERS = 20  # of so many histories of the other kind one is shown to a checker
 INITIALS = (None, None, None, 0, "", [0], 1)  # a 1 is written, too: that is ambiguous
 
