@@ -21,6 +21,7 @@ class Story:
     operations: tuple[int, ...]
     argument: str
     claim: Claim
+    edges: tuple[tuple[int, int, str], ...] = ()  # of a cycle, as `Anomaly` has them
 
     def named(self, name: str, instances: Ints) -> Story:
         """The same under a name, with all that it counts."""
@@ -40,6 +41,7 @@ class Story:
             argument=self.argument,
             claim={"anomaly": self.name, "operations": list(self.operations), **self.claim},
             instances=instances,
+            edges=self.edges,
         )
 
 

@@ -46,7 +46,13 @@ class _Finder:
         self.words = Words(self.versions)
 
     def _story(
-        self, name: str, count: int, transactions: Ints, argument: str, claim: Claim
+        self,
+        name: str,
+        count: int,
+        transactions: Ints,
+        argument: str,
+        claim: Claim,
+        edges: tuple[tuple[int, int, str], ...] = (),
     ) -> Story:
         operations = claim["operations"]
         assert isinstance(operations, list)
@@ -57,6 +63,7 @@ class _Finder:
             operations=tuple(operations),
             argument=argument,
             claim=claim,
+            edges=edges,
         )
 
     def flaw(self, flaw: Flaw) -> Story:
@@ -85,17 +92,22 @@ class _Finder:
             f"{words.shown(int(read[n]))}, without the {short(words.value(int(write[n])))} that "
             f"{a} appended"
         )
-        rows = [int(name[1:]) for name in (a, b)]
+        first, second = (int(name[1:]) for name in (a, b))
         claim = {
             "kind": "cycle",
-            "operations": rows,
+            "operations": [first, second],
             "edges": [
-                [*rows, "wr", words.key(one), words.value(one)],
-                [*rows[::-1], "rw", words.key(int(read[n])), words.value(int(write[n]))],
+                [first, second, "wr", words.key(one), words.value(one)],
+                [second, first, "rw", words.key(int(read[n])), words.value(int(write[n]))],
             ],
         }
+        lacks = f"the {short(words.value(int(write[n])))} that {a} appended"
+        edges = (
+            (first, second, f"wr: {b} read the {short(words.value(one))} that {a} appended"),
+            (second, first, f"rw: {b} read key {short(words.key(int(read[n])))} without {lacks}"),
+        )
         readers = self.versions.owner[read].astype(np.int64)
-        return [self._story("fractured-read", len(edge), readers, argument, claim)]
+        return [self._story("fractured-read", len(edge), readers, argument, claim, edges)]
 
     def lost(self) -> list[Story]:
         """Lost updates."""
@@ -154,8 +166,9 @@ class _Finder:
         ]
         if others:
             argument += f" (others: {'; '.join(others)})"
-        claim = self.words.claim(ways[0])
-        return [self._story(name, len(closing), graph.name[reader], argument, claim)]
+        claim, edges = self.words.claim(ways[0]), self.words.edges(ways[0])
+        readers = graph.name[reader]
+        return [self._story(name, len(closing), readers, argument, claim, edges)]
 
     def _forks(self, ways: Sequence[Cycle]) -> list[Story]:
         """Long forks among the shortest cycles of their kind."""
@@ -164,7 +177,8 @@ class _Finder:
             return []
         members = np.unique([hop.source for way in forks for hop in way if hop.kind == RW])
         argument, claim = self.words.cycle(forks[0]), self.words.claim(forks[0])
-        return [self._story("long-fork", len(forks), members, argument, claim)]
+        edges = self.words.edges(forks[0])
+        return [self._story("long-fork", len(forks), members, argument, claim, edges)]
 
     def _mutual(self, closing: Ints) -> Ints:
         """Those rw of which the opposite is there, too."""

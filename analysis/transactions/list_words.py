@@ -61,6 +61,19 @@ class Words:
             parts.insert(-1, f"and so on, {len(cycle) - len(told):,} steps more")
         return f"{'; '.join(parts[:-1])}; however, {parts[-1]}: a contradiction"
 
+    def edges(self, cycle: Cycle) -> tuple[tuple[int, int, str], ...]:
+        """The edges in words, for pictures; none of a cycle that is too long to draw."""
+        if len(cycle) > TOLD_MAX:
+            return ()
+        return tuple(
+            (
+                self.row(hop.source),
+                self.row(hop.target),
+                f"{REASONS[hop.kind]}: {self.reason(hop, cycle)}",
+            )
+            for hop in cycle
+        )
+
     def reason(self, hop: Hop, cycle: Cycle) -> str:
         """Why the source of an edge comes before its target."""
         a, b = f"T{self.row(hop.source)}", f"T{self.row(hop.target)}"

@@ -27,7 +27,9 @@ _AXIS_LINES = 3
 _SHRINK = ((7, 16), (4, 16), (3, 8), (7, 4), (4, 8), (3, 3))  # column of the table, to what width
 _STYLES = {"ok": "#6DB6FE", "info": "#FFAA26", "fail": "#FEB5DA"}
 _IMPOSSIBLE = "bold red"
-_PLAIN = str.maketrans({"→": "->", "…": "...", "·": "-", "×": "x", "µ": "u", "–": "-", "—": "-"})
+_PLAIN = str.maketrans(
+    {"→": "->", "…": "...", "·": "-", "×": "x", "µ": "u", "–": "-", "—": "-", "─": "-"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,16 +258,19 @@ class _Drawing:
         return lines
 
     def cycle(self) -> list[Text]:
-        """What comes before what in a cycle, an edge a line."""
+        """What comes before what in a cycle: its edges one after another, and any reason that the
+        argument does not give.
+        """
         edges = self._found.edges
         if not edges:
             return []
-        width = max(len(f"row {row}") for edge in edges for row in (edge.before, edge.after))
-        lines = [
-            f"{f'row {edge.before}'.rjust(width)} → {f'row {edge.after}'.rjust(width)}  {edge.why}"
-            for edge in edges
-        ]
-        return [*(Text(self.safe(line)) for line in lines), Text()]
+        kinds = [edge.why.partition(": ")[0] for edge in edges]
+        hops = [f"row {e.before} ─{kind}→ " for e, kind in zip(edges, kinds, strict=True)]
+        told = self.filled("".join(hops) + f"row {edges[-1].after}")
+        for edge in edges:
+            if edge.why.partition(": ")[2] not in self._found.argument:
+                told += self.filled(f"row {edge.before} → row {edge.after}  {edge.why}")
+        return [*told, Text()]
 
     def rows(self) -> list[Text]:
         """The operations with their numbers and times, in the order in which they began."""

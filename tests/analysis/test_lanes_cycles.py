@@ -65,7 +65,8 @@ def test_transactions_in_words():
 def test_the_terminal_lists_what_comes_before_what():
     found = picture(history_of(SKEW), results(EDGES), 0)
     text = [str(line) for line in terminal.lines(found, ["write-skew"], "x", 120, fancy=True)]
-    assert "row 0 → row 1  rw: row 0 read 1 without the 8" in text
+    assert "row 0 ─rw→ row 1 ─rw→ row 0" in text
+    assert "row 0 → row 1  rw: row 0 read 1 without the 8" in text  # the argument does not say so
     assert "row 1 → row 0  rw: row 1 read 2 without the 7" in text
     plain = [str(line) for line in terminal.lines(found, ["write-skew"], "x", 120, fancy=False)]
     assert all(line.isascii() for line in plain)
