@@ -77,7 +77,7 @@ class _Checkers(Mapping[str, "Checker"]):
 CHECKERS: Mapping[str, Checker] = _Checkers()
 
 
-def kinds(property_: str) -> tuple[Kind, ...]:
+def kinds_of(property_: str) -> tuple[Kind, ...]:
     """The anomalies that a property's checker can find, weakest first; none of one unknown."""
     found: tuple[Kind, ...] = _module(property_).KINDS if property_ in FILES else ()
     return tuple(kind for kind in found if kind.property == property_)

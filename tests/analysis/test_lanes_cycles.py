@@ -87,3 +87,12 @@ def test_the_page_has_an_arrow_for_each_edge():
 def test_edges_that_make_no_sense_are_refused(edges):
     with pytest.raises(RecordError, match="cycle"):
         picture(history_of(SKEW), results(edges), 0)
+
+
+def test_an_anomaly_has_its_kind_whatever_was_imported_before():
+    import analysis.checkers.kinds  # noqa: F401 - a module may not take the place of a function
+    from analysis.anomalies import kind_of
+
+    kind = kind_of("list-append", "write-skew")
+    assert kind is not None
+    assert kind.property == "list-append"
