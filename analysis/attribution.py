@@ -34,6 +34,8 @@ class Moments:
 def attribute(check: CheckResult, history: History, run: RunData) -> CheckResult:
     """The check with each anomaly's `faults` filled, and said in its argument and in `why`."""
     windows, titles = fault_windows(run), fault_titles(run)
+    if check.anomalies and not windows:
+        return replace(check, why=f"{check.why}; no fault was injected")
     anomalies = []
     sentences: dict[str, str] = {}
     for anomaly in check.anomalies:
@@ -50,7 +52,7 @@ def attribute(check: CheckResult, history: History, run: RunData) -> CheckResult
     if not anomalies:
         return check
     headline = max(anomalies, key=lambda a: (a.name == _HEADLINE, a.count))
-    lead = "" if len(anomalies) == 1 else f"of the {headline.name}s "
+    lead = "" if len(anomalies) == 1 else f"{headline.name}: "
     why = f"{check.why}; {lead}{sentences[headline.name]}"
     return replace(check, anomalies=tuple(anomalies), why=why)
 
@@ -72,8 +74,6 @@ def place(
     """(fault ids, sentence): each moment is during all windows it overlaps, else after the last
     that had ended when it began, else before any fault.
     """
-    if not windows:
-        return (), "no fault was injected"
     total = len(moments)
     faults, parts = [], []
     covered = np.zeros(total, np.bool_)

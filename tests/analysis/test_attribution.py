@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from analysis.attribution import Moments, place
+from analysis.attribution import Moments, attribute, place
 from analysis.availability import Window
+from analysis.checkers import CHECKERS
+from analysis.checkers.base import Context, run_checker
+from analysis.history import read_history
+from chaos.record.reader import open_run
 
 S = 1_000_000_000
 F1 = Window(name="f1", start_ns=10 * S, end_ns=20 * S)
@@ -24,7 +29,6 @@ def moments(*spans, verb="running"):
 @pytest.mark.parametrize(
     ("spans", "windows", "faults", "sentence"),
     [
-        ([(1, 2)], [], (), "no fault was injected"),
         ([(1, 2)], [F1], (), "it was running before any fault"),
         (
             [(11, 12)],
@@ -57,6 +61,17 @@ def moments(*spans, verb="running"):
 )
 def test_moments_are_placed_in_windows_or_after_the_last(spans, windows, faults, sentence):
     assert place(moments(*spans), windows, TITLES) == (faults, sentence)
+
+
+def test_without_a_fault_it_is_said_once_and_not_of_each_anomaly(root):
+    run = open_run(root / "experiments" / "recorded" / "redis-split-brain")
+    run = replace(run, faults=run.faults.slice(0, 0))
+    history = read_history(run.history)
+    check = run_checker("set", CHECKERS, history, Context())
+    told = attribute(check, history, run)
+    assert told.anomalies == check.anomalies
+    assert told.anomalies
+    assert told.why == f"{check.why}; no fault was injected"
 
 
 def test_placing_agrees_with_one_moment_at_a_time():
