@@ -287,7 +287,7 @@ def test_a_payload_that_is_no_set_makes_it_unknown(payload):
 
 
 def test_a_checker_that_is_not_there_or_breaks_gives_unknown():
-    missing = run_checker("bank", CHECKERS, columns(TWELVE), Context())
+    missing = run_checker("no-such-property", CHECKERS, columns(TWELVE), Context())
     assert missing.verdict is Verdict.UNKNOWN
     assert ", set, " in missing.why or missing.why.endswith(", set")
 
