@@ -144,7 +144,8 @@ def picture(
     name = anomaly["name"]
     witness = _rows(anomaly.get("operations"), len(history))
     instances = _rows(anomaly.get("instances", []), len(history))
-    impossible = _impossible(history, witness, instances)
+    edges = _edges(anomaly.get("edges", ()), witness)
+    impossible = _impossible(history, witness, instances[:0] if edges else instances)
     known = NOTHING_KNOWN
     if window:
         known = follow(history, property_, witness, impossible, initial)
@@ -178,7 +179,7 @@ def picture(
         faults=anomaly["faults"],
         lanes=lanes,
         bars=tuple(marked),
-        edges=_edges(anomaly.get("edges", ()), witness),
+        edges=edges,
         moments=tuple(moments.tolist()),
         skipped=_skipped(history, rows, moments) if window else {},
         why_impossible=known.why,
@@ -256,7 +257,7 @@ def _edges(value: Any, witness: Ints) -> tuple[Edge, ...]:
 
 def _impossible(history: History, witness: Ints, instances: Ints) -> int | None:
     """With which operation of the witness the promise was broken: the one that is counted if it
-    learnt something, else the last answer that told something.
+    learnt something, else the last answer that told something (of a cycle: that closed it).
     """
     if not len(witness):
         return None

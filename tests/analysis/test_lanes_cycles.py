@@ -72,6 +72,16 @@ def test_the_terminal_lists_what_comes_before_what():
     assert all(line.isascii() for line in plain)
 
 
+def test_the_mark_is_at_the_answer_that_closed_the_cycle():
+    found = picture(history_of(SKEW), results(EDGES), 0)
+    assert found.impossible is not None
+    assert found.impossible.row == 0  # it ended last
+    swapped = [(p, m, a, 45 if p == 0 else b + 20, t) for p, m, a, b, t in SKEW]
+    found = picture(history_of(swapped), results(EDGES), 0)
+    assert found.impossible is not None
+    assert found.impossible.row == 1
+
+
 def test_the_page_has_an_arrow_for_each_edge():
     found = picture(history_of(SKEW), results(EDGES), 0, window=20)
     text = page(found, title="<run>", names=["write-skew"])
