@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,6 +86,8 @@ def _levels(system: System, asked: Sequence[str]) -> list[str]:
 @contextlib.contextmanager
 def _running(spec: Topology, system: System) -> Iterator[RunningCluster]:
     """The topology, started for this alone."""
+    import secrets
+
     from chaos.runner import images_for
     from chaos.runtime.cluster import Plan, RunningCluster
     from chaos.runtime.docker import owner

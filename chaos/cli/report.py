@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos.cli.console import out, plain, table, verdict_line
-from chaos.record.rundir import RUN_JSON
 
 if TYPE_CHECKING:
     from analysis.compare import Comparison
@@ -21,6 +20,8 @@ ANOMALIES = 3  # of one check that the last lines tell in full, weakest broken m
 
 def last_lines(path: Path, results: Mapping[str, Any], *, shown: bool = False) -> None:
     """Verdict, anomalies with witness, counts, faults, availability, cost, path, what next."""
+    from chaos.record.rundir import RUN_JSON
+
     out.print()
     verdict_line(results)
     for check in results["checks"]:
