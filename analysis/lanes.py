@@ -20,6 +20,7 @@ from analysis.lanes_words import words
 from chaos.errors import RecordError, UsageError
 
 WINDOW = 400  # operations around a witness, at most
+CYCLE_WINDOW = 60  # around a cycle: all transactions are on the same keys
 UNITS = (("s", 9), ("ms", 6), ("µs", 3), ("ns", 0))
 _CHANGES = ("write", "add", "append", "enqueue", "push", "remove", "release")  # nothing is learnt
 
@@ -146,6 +147,7 @@ def picture(
     instances = _rows(anomaly.get("instances", []), len(history))
     edges = _edges(anomaly.get("edges", ()), witness)
     impossible = _impossible(history, witness, instances[:0] if edges else instances)
+    window = min(window, CYCLE_WINDOW) if edges else window
     known = NOTHING_KNOWN
     if window:
         known = follow(history, property_, witness, impossible, initial)
