@@ -14,6 +14,7 @@ from analysis.formats import open_history
 from analysis.formats.export import export
 from chaos.record.writer import write_run
 from tests.bench.session_histories import WRITERS, sessions, write_list_edn, write_list_json
+from tests.bench.support import least
 
 OPERATIONS = 1_000_000
 OTHERS = 100_000
@@ -74,13 +75,10 @@ def _row(what: str, value: float, goal: str = "") -> dict[str, Any]:
 
 
 def _seconds(path: Path, count: int, rounds: int = 3) -> float:
-    found = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        history = open_history(path).history
-        found.append(time.perf_counter() - began)
-        assert history.num_rows >= count
-    return min(found)
+    def read() -> None:
+        assert open_history(path).history.num_rows >= count
+
+    return least(read, rounds)
 
 
 def _transactions(folder: Path) -> list[dict[str, Any]]:

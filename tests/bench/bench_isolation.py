@@ -6,7 +6,6 @@ compile, does not count. What a certificate claims is made in that time, too.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -17,7 +16,7 @@ from analysis.checkers.base import CheckResult, Context, Verdict
 from analysis.history import OK
 from analysis.transactions.columns import NIL, READ, WRITE, Transactions
 from tests.bench.list_histories import CLIENTS, TICK_NS, Serial, history
-from tests.bench.support import Row, row
+from tests.bench.support import Row, least, row
 
 OPERATIONS = 4
 SIZES = (10_000, 100_000, 1_000_000)
@@ -89,14 +88,14 @@ def _columns(
 
 
 def timed(judge: Callable[[Context], CheckResult], verdict: Verdict, models: str) -> float:
-    """The least time of three rounds."""
-    found = []
-    for _ in range(4):
-        began = time.perf_counter()
+    """The least time of three rounds after a first one, of fewer where they are long."""
+
+    def work() -> None:
         result = judge(Context(models=models))
-        found.append(time.perf_counter() - began)
         assert result.verdict is verdict, result.why
-    return min(found[1:])
+
+    work()
+    return least(work, 3)
 
 
 def one(told: Transactions, model: str, verdict: Verdict, models: str = "axiomatic") -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping
 from random import Random
 from typing import Any
@@ -18,7 +17,7 @@ from analysis.history import read_history
 from analysis.proof.verify import verify
 from chaos.record.schema import HISTORY
 from tests.bench.bench_checkers import OPERATIONS, register_history, set_history
-from tests.bench.support import Row, row
+from tests.bench.support import Row, least, row
 
 SHA256 = "0" * 64
 ROUNDS = 3
@@ -44,12 +43,7 @@ def certificate(name: str, table: pa.Table) -> bytes:
 
 def seconds(text: bytes, table: pa.Table) -> float:
     """From the bytes of the certificate to its acceptance; the history is in memory."""
-    found = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        verify(text, table, SHA256)
-        found.append(time.perf_counter() - began)
-    return min(found)
+    return least(lambda: verify(text, table, SHA256), ROUNDS)
 
 
 def transactions(count: int, *, lists: bool) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from analysis.checkers.base import Checker, Context, Verdict
 from analysis.history import read_history
 from tests.bench.bench_checkers import register_history
 from tests.bench.register_histories import busy, table
-from tests.bench.support import Row, row
+from tests.bench.support import Row, least, row
 
 ROUNDS = 5
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -29,13 +28,8 @@ def seconds(check: Checker, rows: pa.Table, verdict: Verdict = Verdict.VALID) ->
 
 
 def best(work: Callable[[], Any]) -> float:
-    """The least of ROUNDS times."""
-    found = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - began)
-    return min(found)
+    """The least of ROUNDS times, of fewer where they are long."""
+    return least(work, ROUNDS)
 
 
 def busy_clients() -> list[Row]:

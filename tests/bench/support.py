@@ -7,7 +7,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,16 @@ def row(what: str, value: float | None, unit: str, goal: str = "") -> Row:
 def quantile(values: Sequence[float], q: float) -> float:
     """The q-quantile, between neighbours where it falls between two."""
     return float(np.quantile(np.asarray(values, float), q))
+
+
+def least(work: Callable[[], object], rounds: int, most_s: float = 10.0) -> float:
+    """The least time of so many rounds; of fewer where these have taken `most_s` seconds."""
+    found: list[float] = []
+    while len(found) < rounds and sum(found) < most_s:
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return min(found)
 
 
 def say(text: str) -> None:
