@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.checkers.compiled import Marks, compiled
+from analysis.checkers.compiled import compiled
 from analysis.history import Ints
 from analysis.transactions import arrange, kernels
 from analysis.transactions.graphs import Graph
@@ -63,12 +63,10 @@ def height(saturation: Saturation) -> Ints:
 def _counted(s: Saturation, order: Ints, graph: Graph, place: Ints) -> Ints:
     """How many events reach each event, itself among them."""
     width = max(1, min(s.width, CELLS // s.nodes))
-    spread = compiled(kernels.spread, s.size) or kernels.spread
     total = np.zeros(s.events, np.int64)
     for low in range(0, s.width, width):
         s.meter.spend(1 + s.nodes * width // CELLS_A_STEP)
-        clock: Marks = np.zeros(s.nodes * width, np.int32)
-        spread(order, graph.first, graph.after, width, low, s.lane, place, clock)
+        clock = graph.spread(order, width, low, s.lane, place)
         total += clock.reshape(s.nodes, width)[: s.events].sum(axis=1)
     return total
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.checkers.base import Meter
-from analysis.checkers.compiled import Marks, compiled
+from analysis.checkers.compiled import compiled
 from analysis.history import Ints
 from analysis.transactions import axiom_kernels as kernels
 from analysis.transactions.direct import KNOWN, READS, SESSION, Base, Teller
 from analysis.transactions.graphs import Edges, Graph
-from analysis.transactions.kernels import spread
 from analysis.transactions.problem import INITIAL, Problem, lanes
 from analysis.transactions.steps import Step, Steps
 
@@ -125,17 +124,11 @@ class Visible:
         rank = np.empty(base.nodes, np.int64)
         rank[base.order] = np.arange(base.nodes)
         scratch = int(np.diff(key_group).max(initial=0)) + 1
-        spreading = compiled(spread, base.size) or spread
         kernel = compiled(kernels.caused, base.size) or kernels.caused
-        clock: Marks = np.empty(base.nodes * width, np.int32)
         room = 2 * len(p.reader) + 1024
         pairs = []
         for low in range(0, count, width):
-            clock[:] = 0
-            graph = base.graph
-            spreading(
-                base.order, graph.first, graph.after, width, low, node_lane, node_place, clock
-            )
+            clock = base.graph.spread(base.order, width, low, node_lane, node_place)
             meter.spend(1 + base.nodes * width // 4096)
             while True:
                 found = np.empty(3 * room, np.int64)

@@ -43,6 +43,26 @@ class Graph:
         """The nodes in topological order; without those in a cycle, and behind one."""
         return _sorted(self.nodes, self.first, self.after, self.size)
 
+    def spread(self, order: Ints, width: int, low: int, lane: Ints, place: Ints) -> Marks:
+        """How many nodes of each lane from `low` on, `width` of them, come before each node, or are
+        it: a cell for each node and lane. `order`: what `sorted` gave, and all are in it.
+        """
+        clock: Marks = np.zeros(self.nodes * width, np.int32)
+        kernel = compiled(kernels.spread, self.size)
+        if kernel is not None:
+            kernel(order, self.first, self.after, width, low, lane, place, clock)
+            return clock
+        table = clock.reshape(self.nodes, width)
+        bounds, mine = self.first.tolist(), (lane - low).tolist()
+        for node in order.tolist():
+            row, column = table[node], mine[node]
+            if 0 <= column < width and row[column] <= place[node]:
+                row[column] = place[node] + 1
+            for there in self.after[bounds[node] : bounds[node + 1]].tolist():
+                behind = table[there]
+                np.maximum(behind, row, out=behind)
+        return clock
+
     def on_cycles(self, order: Ints) -> Ints:
         """Nodes on cycles, or between two; `order`: what `sorted` gave."""
         alive = np.ones(self.nodes, np.bool_)

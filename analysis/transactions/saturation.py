@@ -310,7 +310,6 @@ class Saturation:
         if not self._grouped:
             self._groups()
         width = max(1, min(self.width, CELLS // self.nodes))
-        clock: Marks = np.empty(self.nodes * width, np.int32)
         rank = np.empty(self.nodes, np.int64)
         rank[self.order] = np.arange(self.nodes)
         end = self.commit(self.writer(versions.end))
@@ -318,16 +317,13 @@ class Saturation:
             places = [(end, 2 * self._entry_place), (self.last, 2 * self._entry_place + 1)]
         else:
             places = [(self.last, self._entry_place)]
-        spread = compiled(kernels.spread, self.size) or kernels.spread
         force = compiled(kernels.force, self.size) or kernels.force
         chosen = np.empty(int(np.diff(self._key_group).max(initial=0)) + 1, np.int64)
         found = np.empty(max(1024, 8 * len(versions.head)), np.int64)
         pairs, stale = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
         for low in range(0, self.width, width):
             self.meter.spend(1 + self.nodes * width // CELLS_A_STEP)
-            clock[:] = 0
-            graph = self.graph
-            spread(self.order, graph.first, graph.after, width, low, self.lane, self.place, clock)
+            clock = self.graph.spread(self.order, width, low, self.lane, self.place)
             for spot, place in places:
                 size = force(
                     width, low, self._key_block, self._key_group, self._key_known,

@@ -62,7 +62,7 @@ class Search:
         builder = Builder(s)
         pair = None
         wish = height(s)
-        for most in BACK[:GUESSES]:
+        for most in (*BACK[:GUESSES], 0):  # what does not look back stops for a reason
             order = builder.build(wish, most)
             if order is None:
                 pair = pair or self._stuck(builder.came)
@@ -72,10 +72,14 @@ class Search:
                 return found, None
             else:
                 pair = pair or self._disputed(order)
+            if pair is not None and most == BACK[GUESSES - 1]:
+                break
         return None, pair
 
-    def _stuck(self, came: Ints) -> tuple[int, int]:
-        """Where a greedy order stopped: (the version that would come, the one that stands)."""
+    def _stuck(self, came: Ints) -> tuple[int, int] | None:
+        """Where a greedy order stopped: (the version that would come, the one that stands). None:
+        it looked back, and each waits for another; of an order that does not, there is one.
+        """
         s, versions = self._s, self._s.versions
         done = np.zeros(s.nodes, np.bool_)
         done[came] = True
@@ -100,11 +104,14 @@ class Search:
             same = np.flatnonzero(held & (s.problem.write_key == s.problem.write_key[entry]))
             if len(same) and s.mode == SNAPSHOT:
                 return self._nodes(entry, int(same[0]))
-        raise AssertionError("a greedy order stops for a reason")
+        return None
 
     def _pending(self, version: int, entry: int, done: Mask) -> bool:
         s = self._s
-        readers = s.problem.reader[s.versions.read == version]
+        seen = s.versions.read == version
+        if s.mode == PARALLEL:  # only who wrote over it has to come first
+            seen &= s.versions.own >= 0
+        readers = s.problem.reader[seen]
         readers = readers[readers != s.problem.writer[entry]]
         return bool((~done[s.snap(readers)]).any())
 
