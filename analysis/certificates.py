@@ -11,6 +11,10 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import orjson
+
 from analysis.checkers.base import CheckResult, Verdict
 from analysis.proof.source import fingerprint
 from chaos.record import rundir
@@ -54,14 +58,22 @@ def make(result: CheckResult, run: RunData) -> bytes | None:
 
 def canonical(body: Any) -> bytes:
     """What is digested: JSON with sorted keys and without spaces, in UTF-8; arrays are lists."""
+    mark, lists = secrets.token_hex(16), list[bytes]()
+
+    def shown(array: npt.NDArray[Any]) -> Any:
+        # Fractions are written in more than one way, and what is small need not be fast.
+        if array.dtype.kind not in "iu" or array.ndim != 1 or not array.dtype.isnative:
+            return array.tolist()
+        lists.append(orjson.dumps(np.ascontiguousarray(array), option=orjson.OPT_SERIALIZE_NUMPY))
+        return mark
+
     text = json.dumps(
-        body,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        default=lambda array: array.tolist(),
-    )
-    return text.encode("utf-8", "surrogatepass")
+        body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=shown
+    ).encode("utf-8", "surrogatepass")
+    if not lists:
+        return text
+    between = text.split(f'"{mark}"'.encode())
+    return b"".join(part for pair in zip(between, [*lists, b""], strict=True) for part in pair)
 
 
 def write(result: CheckResult, run: RunData, folder: Path) -> Path | None:
