@@ -73,11 +73,12 @@ def _of_registers(model: str, told: Transactions, context: Context) -> Found:
     more = left_out(registers)
     names = [flaw.name for flaw in registers.flaws]
     models = Judge(registers.problem, names, context.meter, context.models)
+    stories_of = Stories(registers.transactions, registers.flaws, models)
+    if models.flawed(model):
+        return _ruled_out(model, stories_of.of(model), more)
     decision = models.decide(model)
-    if models.flawed(model) or isinstance(decision, Refuted):
-        return _ruled_out(
-            model, Stories(registers.transactions, registers.flaws, models).of(model), more
-        )
+    if isinstance(decision, Refuted):
+        return _ruled_out(model, stories_of.of(model), more)
     return _decided(model, decision, more)
 
 
@@ -128,13 +129,12 @@ def _of_lists(model: str, told: Transactions, context: Context) -> Found:
             for story in stories(models)
             if _breaks(story.name, model, sessions=rules.sessions, realtime=rules.realtime)
         ]
-        if not told_of and isinstance(decision := asked.decide(model), Refuted):
-            told_of = [Stories(analysis.transactions, (), asked).contradiction(decision)]
-        return _ruled_out(model, told_of, more)
+        if told_of:
+            return _ruled_out(model, told_of, more)
     shown = models.shown(model, **counts) if holds else None
     if shown is not None:
         return _kept(model, {"kind": shown.kind, "order": analysis.rows(shown.order)}, more)
-    decision = asked.decide(model)  # appends that nobody saw
+    decision = asked.decide(model)  # appends that nobody saw, or what has no name among lists
     if isinstance(decision, Refuted):
         told_of = [Stories(analysis.transactions, (), asked).contradiction(decision)]
         return _ruled_out(model, told_of, more)

@@ -43,8 +43,8 @@ def judge(told: Transactions, context: Context) -> CheckResult:
     more = left_out(registers)
     names = [flaw.name for flaw in registers.flaws]
     models = Judge(registers.problem, names, context.meter, context.models)
-    found = models.decide(STRICT)
-    if isinstance(found, Accepted) and not names:
+    found = None if names else models.decide(STRICT)
+    if isinstance(found, Accepted):
         if registers.left_out:
             return _result(history, Verdict.UNKNOWN, f"nothing is wrong{more}")
         if small := too_little(history, context):

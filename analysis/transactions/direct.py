@@ -178,6 +178,23 @@ def lost_update(
     return steps.needed(steps.chain(facts))
 
 
+def torn_read(problem: Problem, pair: tuple[int, int], *, snapshot: bool) -> list[Step]:
+    """Why no transaction can read two versions of a key: each would come before the other."""
+    steps = Steps()
+    tell = Teller(problem, steps, snapshot=snapshot)
+    key = (tell.key(int(problem.read_key[pair[0]])),)
+    facts = []
+    for one, other in (pair, pair[::-1]):
+        source, seen = int(problem.source[one]), int(problem.source[other])
+        if seen == INITIAL:
+            facts.append(steps.add(Step(INITIAL, tell.commit(source), "initial")))
+            continue
+        before, behind = tell.commit(seen), tell.commit(source)
+        premises = (tell.reads(one), tell.reads(other))
+        facts.append(steps.add(Step(before, behind, "overwritten", premises, key)))
+    return steps.needed(steps.chain(facts))
+
+
 def _before(tell: Teller, problem: Problem, read: int) -> int:
     """What was read before the commit of the reader."""
     reader = int(problem.reader[read])

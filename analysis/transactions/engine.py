@@ -15,7 +15,7 @@ from analysis.checkers.base import Exhausted, Meter
 from analysis.history import Ints
 from analysis.transactions.acceptance import accept
 from analysis.transactions.axioms import ATOMIC, CAUSAL, COMMITTED, Visible
-from analysis.transactions.direct import Base, Teller, lost_update
+from analysis.transactions.direct import Base, Teller, lost_update, torn_read
 from analysis.transactions.explanation import Explanation, events_in
 from analysis.transactions.problem import Problem
 from analysis.transactions.saturation import PARALLEL, SERIAL, SNAPSHOT, Saturation
@@ -102,6 +102,8 @@ def decide(problem: Problem, rules: Rules, meter: Meter) -> Decision:
 
 
 def _solve(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[Step]:
+    if rules.model != COMMITTED or not rules.sessions:  # all others look at sets of reads
+        problem = problem.once()
     if rules.model in _MODES:
         return _ordered(problem, rules, meter)
     if rules.model == UNCOMMITTED:
@@ -122,7 +124,7 @@ def _solve(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[Step
 def _versions_only(problem: Problem) -> Problem:
     """Without its reads: read uncommitted asks for nothing but the order of versions."""
     none = np.empty(0, np.int64)
-    return replace(problem, reader=none, read_key=none, source=none)
+    return replace(problem, reader=none, read_key=none, source=none, again=None)
 
 
 def _ordered(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[Step]:
@@ -133,6 +135,8 @@ def _ordered(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[St
     if base.cyclic:
         tell = Teller(problem, Steps(), snapshot=mode == SNAPSHOT)
         return tell.steps.needed(tell.way(base.cycle(), round_about=True))
+    if (torn := problem.torn()) is not None:
+        return torn_read(problem, torn, snapshot=mode == SNAPSHOT)
     versions = versions_of(problem)
     lost = versions.lost()
     if lost is not None:

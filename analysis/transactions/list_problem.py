@@ -12,7 +12,7 @@ from analysis.transactions.list_cycles import Hop
 from analysis.transactions.list_edges import WW
 from analysis.transactions.list_words import Words
 from analysis.transactions.lists import Analysis
-from analysis.transactions.problem import INITIAL, Problem
+from analysis.transactions.problem import INITIAL, Problem, new_reads
 from analysis.transactions.registers import Names
 
 
@@ -29,8 +29,7 @@ def problem_of_lists(analysis: Analysis) -> Problem:
     order = np.argsort(micro, kind="stable")
     micro, source = micro[order], place[source[order]]
     reader, key = place[owner[micro]], told.key[micro]
-    _, first = np.unique(np.column_stack([reader, key, source]), axis=0, return_index=True)
-    first = np.sort(first)
+    kept, again = new_reads(reader, key, source)
     appends = np.flatnonzero(told.kind == APPEND)
     wrote = np.unique(np.column_stack([place[owner[appends]], told.key[appends]]), axis=0)
     wrote = wrote[wrote[:, 0] >= 0]
@@ -45,9 +44,10 @@ def problem_of_lists(analysis: Analysis) -> Problem:
         start=told.start[committed],
         end=told.end[committed],
         raw_end=told.history.end_ns[told.rows[committed]],
-        reader=np.ascontiguousarray(reader[first]),
-        read_key=np.ascontiguousarray(key[first]),
-        source=np.ascontiguousarray(source[first]),
+        reader=np.ascontiguousarray(reader[kept]),
+        read_key=np.ascontiguousarray(key[kept]),
+        source=np.ascontiguousarray(source[kept]),
+        again=again,
         writer=np.ascontiguousarray(wrote[:, 0]),
         write_key=np.ascontiguousarray(wrote[:, 1]),
         keys=len(told.keys),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.history import Ints
+from analysis.history import Ints, Mask
 
 INITIAL = -1
 NEVER = int(np.iinfo(np.int64).max)
@@ -36,6 +36,7 @@ class Problem:
     writer: Ints  # (w) each writer and key once, ordered by writer
     write_key: Ints  # (w)
     keys: int
+    again: Mask | None = None  # (r) reads of what the reader had read before; None: there is none
     known: Ints = field(default_factory=lambda: np.empty((0, 3), np.int64))
     raw_end: Ints | None = None  # (n) ns: the end even where there is no answer; None: as `end`
     key_names: Mapping[int, Any] = field(default_factory=dict)  # key → JSON value; itself if absent
@@ -53,6 +54,27 @@ class Problem:
     def key_name(self, key: int) -> Any:
         """The key as JSON."""
         return self.key_names.get(int(key), int(key))
+
+    def once(self) -> Problem:
+        """Without reads of what the reader had read before."""
+        if self.again is None:
+            return self
+        new = ~self.again
+        return replace(
+            self,
+            reader=self.reader[new],
+            read_key=self.read_key[new],
+            source=self.source[new],
+            again=None,
+        )
+
+    def torn(self) -> tuple[int, int] | None:
+        """Two reads of one key by one transaction that show different versions, if there are any."""
+        by = np.lexsort((self.read_key, self.reader))
+        reader, key, source = self.reader[by], self.read_key[by], self.source[by]
+        same = (reader[1:] == reader[:-1]) & (key[1:] == key[:-1])
+        found = np.flatnonzero(same & (source[1:] != source[:-1]))
+        return (int(by[found[0]]), int(by[found[0] + 1])) if len(found) else None
 
     def part(self, chosen: Ints) -> Problem:
         """The same with these transactions only (ascending), and with reads from among them.
@@ -82,11 +104,26 @@ class Problem:
             reader=place[self.reader[reads]],
             read_key=self.read_key[reads],
             source=place[self.source[reads]],
+            again=None if self.again is None else self.again[reads],
             writer=place[self.writer[writes]],
             write_key=self.write_key[writes],
             known=known.astype(np.int64),
             evidence=shown,
         )
+
+
+def new_reads(reader: Ints, key: Ints, source: Ints) -> tuple[Ints, Mask | None]:
+    """Places of reads but for those that repeat the one right before them; and which of these show
+    what their reader had read before that, if any do.
+    """
+    columns = np.column_stack([reader, key, source])
+    kept = np.flatnonzero(np.append(True, (columns[1:] != columns[:-1]).any(axis=1))[: len(reader)])
+    _, first = np.unique(columns[kept], axis=0, return_index=True)
+    if len(first) == len(kept):
+        return kept, None
+    again = np.ones(len(kept), np.bool_)
+    again[first] = False
+    return kept, again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from analysis.history import FAIL, OK, Ints, Mask
 from analysis.transactions.columns import NIL, READ, WRITE, Transactions
 from analysis.transactions.flaws import Flaw
 from analysis.transactions.list_versions import without
-from analysis.transactions.problem import INITIAL, Problem
+from analysis.transactions.problem import INITIAL, Problem, new_reads
 
 NOBODY = -1
 
@@ -164,12 +164,14 @@ def _problem(found: _Reads, committed: Ints) -> Problem:
     place[committed] = np.arange(len(committed))
     shown, reads = found.shown, found.reads
     plain = found.external[reads] & ((shown[reads] >= 0) | (found.value[reads] == NIL))
-    before = found.before[reads]
-    plain &= ~((before >= 0) & (found.value[before] == found.value[reads]))  # once is enough
     reads = reads[plain]
     source = np.where(shown[reads] >= 0, place[owner[shown[reads]]], INITIAL)
     others = source != place[owner[reads]]  # not from a later write of its own
     reads, source = reads[others], source[others]
+    again = None
+    if bool((found.before[reads] >= 0).any()):
+        kept, again = new_reads(place[owner[reads]], told.key[reads], source)
+        reads, source = reads[kept], source[kept]
     last = found.last[place[owner[found.last]] >= 0]
     last = last[np.lexsort((told.key[last], owner[last]))]
     _, session = np.unique(told.process[committed], return_inverse=True)
@@ -182,6 +184,7 @@ def _problem(found: _Reads, committed: Ints) -> Problem:
         reader=place[owner[reads]],
         read_key=told.key[reads],
         source=source,
+        again=again,
         writer=place[owner[last]],
         write_key=told.key[last],
         keys=len(told.keys),
