@@ -26,7 +26,7 @@ NAMES = tuple(KINDS)
 EVENTS = pa.schema(
     [
         ("kind", pa.int8()),
-        ("process", pa.int64()),
+        ("process", pa.int64()),  # null: the history does not say
         ("f", pa.int32()),  # code in Words; null: that of the invocation
         ("key", pa.int32()),  # code in Keys; null: no key
         ("value", pa.int64()),
@@ -101,11 +101,15 @@ class Pairs:
         self._unsure: set[int] = set()  # processes whose last answer was indefinite
         self._last: int | None = None  # time of the last event
         self._ended = False  # whether that was a completion
+        self._unnamed = 0  # processes that were made up, one for each operation without one
+        self._begun = False  # whether the last such event was an invocation
 
     def feed(self, batch: pa.RecordBatch) -> None:
         """Pair the events of the next batch; HistoryError for one that cannot be."""
         if not len(batch):
             return
+        if batch["process"].null_count:
+            batch = _with(batch, "process", self._own_processes(batch))
         t = np.concatenate([self._open_t, self._times(batch)])
         events = pa.concat_batches([self._open, batch]) if len(self._open) else batch
         kind, process = numbers(events, "kind"), numbers(events, "process")
@@ -132,6 +136,16 @@ class Pairs:
             errors = pa.array(np.full(len(self._open), error, np.int32))
             kinds = np.full(len(self._open), INFO, np.int64)
             self._append(self._open, kinds, errors, self._open_t, np.maximum(end, self._open_t))
+
+    def _own_processes(self, batch: pa.RecordBatch) -> pa.Array:
+        """A process for each operation where none is told: a completion answers the event before."""
+        unnamed = ~valid(batch, "process")
+        begins = numbers(batch, "kind")[unnamed] == INVOKE
+        new = ~np.append(self._begun, begins[:-1])
+        number = numbers(batch, "process").copy()
+        number[unnamed] = self._unnamed - 1 + np.cumsum(new)
+        self._unnamed, self._begun = int(number[unnamed][-1]) + 1, bool(begins[-1])
+        return pa.array(number, pa.int64())
 
     def _times(self, batch: pa.RecordBatch) -> Ints:
         """The events' times, never going back: max(own, that of the event before).

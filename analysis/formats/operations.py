@@ -117,7 +117,6 @@ class Operations:
         kind = self._kind(type_, line)
         if process is None:
             self.unnumbered += 1
-            process = 0
         elif isinstance(process, float):
             raise bad(self._path, line, "a process that is a whole number", str(process))
         elif not isinstance(process, int) or isinstance(process, bool):

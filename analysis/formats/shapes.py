@@ -150,7 +150,7 @@ class Shapes:
         error = self._errors(columns.get("error", nothing), kind, contents.wrong)
         arrays = {
             "kind": pa.array(kind, pa.int8()),
-            "process": columns.get("process", pa.repeat("0", count)).cast(pa.int64()),
+            "process": columns.get("process", nothing).cast(pa.int64()),
             "f": names,
             "key": key,
             "value": value,

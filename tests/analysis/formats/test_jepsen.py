@@ -151,6 +151,23 @@ def test_without_processes_each_completion_answers_the_event_before(tmp_path):
         read(tmp_path, text[: text.index("\n")] + "\n" + ops("1 invoke write 2", "1 ok write 2"))
 
 
+@pytest.mark.parametrize("more", ["", ", :extra {:a [1]}"])  # a shape that is learnt, or none
+def test_without_processes_each_operation_is_one_of_its_own(tmp_path, more):
+    events = [
+        *("0 invoke write 1", "0 ok write 1", "0 invoke write 2", "0 info write 2"),
+        *("0 invoke read nil", "0 ok read 1", "0 invoke write 3"),
+    ]
+    text = ops(*events).replace(":process 0, ", "").replace("}", f"{more}}}")
+    run = read(tmp_path, text)
+    found = rows(run, "process", "value", "type")
+    assert found == [(0, 1, "ok"), (1, 2, "info"), (2, 1, "ok"), (3, 3, "info")]
+    assert not run.notes  # nobody went on after an indefinite answer
+    with pytest.raises(HistoryError, match="another invocation by it"):
+        read(tmp_path, text + "\n" + text)
+    with pytest.raises(HistoryError, match="its completion :ok alone"):
+        read(tmp_path, text.split("\n", 1)[1])
+
+
 def test_a_read_of_nil_tells_nothing_where_something_was_there_first(tmp_path):
     text = ops("0 invoke read nil", "0 ok read nil", "0 invoke write 1", "0 ok write 1")
     assert rows(read(tmp_path, text), "error") == [(None,), (None,)]
