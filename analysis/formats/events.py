@@ -138,7 +138,7 @@ class Pairs:
             self._append(self._open, kinds, errors, self._open_t, np.maximum(end, self._open_t))
 
     def _own_processes(self, batch: pa.RecordBatch) -> pa.Array:
-        """A process for each operation where none is told: a completion answers the event before."""
+        """A process for each operation where none is told; a completion answers what is open."""
         unnamed = ~valid(batch, "process")
         begins = numbers(batch, "kind")[unnamed] == INVOKE
         new = ~np.append(self._begun, begins[:-1])

@@ -69,7 +69,7 @@ class Problem:
         )
 
     def torn(self) -> tuple[int, int] | None:
-        """Two reads of one key by one transaction that show different versions, if there are any."""
+        """Two reads of one key by one transaction that show two versions; None: there are none."""
         by = np.lexsort((self.read_key, self.reader))
         reader, key, source = self.reader[by], self.read_key[by], self.source[by]
         same = (reader[1:] == reader[:-1]) & (key[1:] == key[:-1])
