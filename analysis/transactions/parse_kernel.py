@@ -74,6 +74,23 @@ def classes() -> Ints:
     return table
 
 
+def mentions(numbers: Ints, low: int, width: int) -> tuple[Ints, Ints]:
+    """(numbers in the order of first mention, the place of each among them); all are at least `low`
+    and less than `low + width`.
+    """
+    known = np.full(width, -1, np.int64)
+    found, place = np.empty(width, np.int64), np.empty(len(numbers), np.int64)
+    count = 0
+    for n in range(len(numbers)):
+        cell = numbers[n] - low
+        if known[cell] < 0:
+            known[cell] = count
+            found[count] = numbers[n]
+            count += 1
+        place[n] = known[cell]
+    return found[:count].copy(), place
+
+
 def parse(
     data: Bytes, offset: Ints, rows: Ints, ok: Mask, table: Ints, kinds: Ints, micros: int,
     elements: int,

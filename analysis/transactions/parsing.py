@@ -249,6 +249,8 @@ def _dense(numbers: Ints) -> tuple[Ints, Ints]:
     low = int(numbers.min(initial=0))
     width = int(numbers.max(initial=0)) - low + 1
     if width < 4 * len(numbers) + 1000:
+        if kernel := compiled(parse_kernel.mentions, len(numbers)):
+            return kernel(np.ascontiguousarray(numbers), low, width)
         mention = np.full(width, -1, np.int64)
         mention[(numbers - low)[::-1]] = np.arange(len(numbers))[::-1]
         there = np.flatnonzero(mention >= 0)
