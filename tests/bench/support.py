@@ -37,14 +37,18 @@ def quantile(values: Sequence[float], q: float) -> float:
     return float(np.quantile(np.asarray(values, float), q))
 
 
-def least(work: Callable[[], object], rounds: int, most_s: float = 10.0) -> float:
-    """The least time of so many rounds; of fewer where these have taken `most_s` seconds."""
+def least(
+    work: Callable[[], object], rounds: int, *, most_s: float = 10.0, warm: bool = False
+) -> float:
+    """The least time of so many rounds; of fewer where these have taken `most_s` seconds. `warm`:
+    without the first one, which may compile, unless it is the only one.
+    """
     found: list[float] = []
     while len(found) < rounds and sum(found) < most_s:
         began = time.perf_counter()
         work()
         found.append(time.perf_counter() - began)
-    return min(found)
+    return min((warm and found[1:]) or found)
 
 
 def say(text: str) -> None:
