@@ -7,7 +7,9 @@ of those.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -45,40 +47,50 @@ class Search:
         """
         while True:
             if self._s.close():
-                order, pair = self._accepted()
+                order, pairs = self._accepted()
                 if order is not None:
                     return order
-                assert pair is not None
-                self._suppose(pair)
+                for pair in pairs:
+                    self._suppose(pair)
                 continue
             assumptions = [choice.step for choice in self._choices]
             step = Explanation(self._s, self.steps, assumptions).contradiction()
             if not self._back(step):
                 return self._last
 
-    def _accepted(self) -> tuple[Ints | None, tuple[int, int] | None]:
-        """An order, or two nodes of which it is not known which comes first."""
+    def _accepted(self) -> tuple[Ints | None, list[tuple[int, int]]]:
+        """An order, or pairs of nodes of which it is not known which comes first."""
         s = self._s
         builder = Builder(s)
-        pair = None
-        wish = height(s)
-        for most in (*BACK[:GUESSES], 0):  # what does not look back stops for a reason
+        pairs: list[tuple[int, int]] = []
+        for wish, most in self._guesses():
             order = builder.build(wish, most)
             if order is None:
-                pair = pair or self._stuck(builder.came)
+                pairs = pairs or self._stuck(builder.came)
             elif s.mode != PARALLEL:
-                return order, None
+                return order, []
             elif (found := in_version_order(s, order)) is not None:
-                return found, None
+                return found, []
             else:
-                pair = pair or self._disputed(order)
-            if pair is not None and most == BACK[GUESSES - 1]:
+                pairs = pairs or self._disputed(order)
+            if pairs and most in (0, BACK[GUESSES - 1]):
                 break
-        return None, pair
+        return None, pairs
 
-    def _stuck(self, came: Ints) -> tuple[int, int] | None:
-        """Where a greedy order stopped: (the version that would come, the one that stands). None:
-        it looked back, and each waits for another; of an order that does not, there is one.
+    def _guesses(self) -> Iterator[tuple[Ints, int]]:
+        """When each event may take place, and how far to look back. What does not look back stops
+        for a reason.
+        """
+        problem = self._s.problem
+        if self._s.mode == PARALLEL and int(problem.start.min()) < int(problem.start.max()):
+            yield problem.end, 0
+        wish = height(self._s)
+        for most in (*BACK[:GUESSES], 0):
+            yield wish, most
+
+    def _stuck(self, came: Ints) -> list[tuple[int, int]]:
+        """Where a greedy order stopped: (the version that would come, the one that stands). None
+        if it looked back, and each waits for another; of an order that does not, there is one.
         """
         s, versions = self._s, self._s.versions
         done = np.zeros(s.nodes, np.bool_)
@@ -97,14 +109,14 @@ class Search:
         for entry in waiting.tolist():
             other = int(current[s.problem.write_key[entry]])
             if self._pending(other, entry, done) and versions.parent[entry] != other:
-                return self._nodes(entry, other)
+                return [self._nodes(entry, other)]
         takers = np.flatnonzero(free[s.snap(s.problem.writer)])
         held = done[s.snap(s.problem.writer)] & ~done[makers]
         for entry in takers.tolist():
             same = np.flatnonzero(held & (s.problem.write_key == s.problem.write_key[entry]))
             if len(same) and s.mode == SNAPSHOT:
-                return self._nodes(entry, int(same[0]))
-        return None
+                return [self._nodes(entry, int(same[0]))]
+        return []
 
     def _pending(self, version: int, entry: int, done: Mask) -> bool:
         s = self._s
@@ -121,27 +133,36 @@ class Search:
         first, second = s.commit(s.writer(heads)).tolist()
         return first, second
 
-    def _disputed(self, order: Ints) -> tuple[int, int]:
-        """Two versions that cannot stand as in this order, though nothing yet forbids it."""
-        s, versions = self._s, self._s.versions
+    def _disputed(self, order: Ints) -> list[tuple[int, int]]:
+        """Versions that cannot stand as in this order, though nothing yet forbids it: the other way
+        round, of each contradiction two.
+        """
+        s = self._s
         mark = s.mark()
         s.force(successions(s, order))
         stage = s.stage
         assert not s.close(), "it was refused before"
         explanation = Explanation(s, Steps())
-        pairs = [
-            tuple(s.forced[p, :2].tolist())
-            for w in explanation.cycles()
-            for p in explanation.supposed_in(w, stage)
+        ways = [
+            [s.forced[p, :2].tolist() for p in explanation.supposed_in(way, stage)]
+            for way in explanation.cycles()
         ]
         s.retract(mark)
+        found: dict[tuple[int, int], None] = {}
+        for way in ways:
+            open_ = (self._open(a, b) for a, b in way)
+            found |= dict.fromkeys(list(islice(filter(None, open_), 1)))
+        return list(found)
+
+    def _open(self, a: int, b: int) -> tuple[int, int] | None:
+        """The nodes of two blocks, the second one's first; None: the first is known to be first."""
+        s, versions = self._s, self._s.versions
         everywhere = np.ones(s.nodes, np.int32)
-        for a, b in dict.fromkeys(pairs):
-            end, head = s.commit(s.writer(np.array([versions.end[a], versions.head[b]]))).tolist()
-            if s.graph.way(np.array([end]), np.array([head]), NEVER, everywhere) is None:
-                first, second = s.commit(s.writer(versions.head[np.array([b, a])])).tolist()
-                return first, second
-        raise AssertionError("what is closed and has no cycle cannot be refused")
+        end, head = s.commit(s.writer(np.array([versions.end[a], versions.head[b]]))).tolist()
+        if s.graph.way(np.array([end]), np.array([head]), NEVER, everywhere) is not None:
+            return None
+        first, second = s.commit(s.writer(versions.head[np.array([b, a])])).tolist()
+        return first, second
 
     def _suppose(self, nodes: tuple[int, int]) -> None:
         mark = self._s.mark()
