@@ -16,12 +16,23 @@ from analysis.checkers.compiled import compiled
 from analysis.history import Ints
 from analysis.transactions import arrange, kernels
 from analysis.transactions.graphs import Graph
-from analysis.transactions.problem import NEVER
-from analysis.transactions.saturation import CELLS, CELLS_A_STEP, PARALLEL, SNAPSHOT, Saturation
+from analysis.transactions.lineup import LANES_MAX, line_up
+from analysis.transactions.problem import NEVER, lanes
+from analysis.transactions.saturation import (
+    CELLS,
+    CELLS_A_STEP,
+    PARALLEL,
+    SERIAL,
+    SNAPSHOT,
+    Saturation,
+)
 from analysis.transactions.versions import NONE
 
 FULL = 1 << 32
 NODES_A_LOOK = 4096  # that are looked back over for a step
+LOOKS_A_STEP = 256
+LOOKS, LOOKS_SURE = 10, 100  # for each transaction, before and after all is saturated
+NOISE = 50  # transactions, by which a guess is moved at random
 BACK = (16, 256, 1024)  # nodes that a greedy order looks back over before each
 
 
@@ -38,12 +49,18 @@ def wishes(saturation: Saturation, *, at_once: bool = False) -> Iterator[tuple[I
         wish = height(saturation)
         for most in BACK:
             yield wish, most
+    yield saturation.each(along(saturation)), BACK[0]
+
+
+def along(saturation: Saturation) -> Ints:
+    """How far each transaction is along its session, from 0 to FULL."""
+    problem = saturation.problem
     order = problem.in_sessions()
     _, first, count = np.unique(problem.session[order], return_index=True, return_counts=True)
-    along = np.empty(len(problem), np.int64)
+    found = np.empty(len(problem), np.int64)
     begin, length = np.repeat(first, count), np.repeat(count, count)
-    along[order] = (np.arange(len(problem)) - begin) * FULL // np.maximum(length, 1)
-    yield saturation.each(along), BACK[0]
+    found[order] = (np.arange(len(problem)) - begin) * FULL // np.maximum(length, 1)
+    return found
 
 
 def height(saturation: Saturation) -> Ints:
@@ -142,6 +159,9 @@ def accept(saturation: Saturation, *, at_once: bool = False) -> Ints | None:
     which they commit), or nodes of snapshots and commits. None: no guess led to one.
     `at_once`: before anything is saturated.
     """
+    found = in_line(saturation, at_once=at_once)
+    if found is not None:
+        return found
     builder = Builder(saturation)
     for wish, most in wishes(saturation, at_once=at_once):
         order = builder.build(wish, most)
@@ -150,6 +170,33 @@ def accept(saturation: Saturation, *, at_once: bool = False) -> Ints | None:
         if order is not None:
             return order
     return None
+
+
+def in_line(saturation: Saturation, *, at_once: bool) -> Ints | None:
+    """A serial order of what has no times, session by session (`lineup.py`); None: none was found.
+    `at_once`: as in `accept`.
+    """
+    s, problem, versions = saturation, saturation.problem, saturation.versions
+    if s.mode != SERIAL or not s.sessions or not len(problem):
+        return None
+    if bool((problem.start != problem.start[0]).any() or (problem.end != problem.start).any()):
+        return None
+    lane, place = lanes(problem)
+    if int(lane.max()) >= LANES_MAX:
+        return None
+    looks = LOOKS if at_once else LOOKS_SURE
+    s.meter.spend(1 + looks * len(problem) // LOOKS_A_STEP)
+    guess, pairs = along(s), np.empty((0, 2), np.int64)
+    guesses = guess
+    if not at_once:
+        high = height(s)
+        moved = np.random.default_rng(1).integers(0, NOISE * FULL // len(problem), len(problem))
+        guesses = np.stack([high, guess, (high + guess) // 2, high + moved])
+        before, behind = versions.end[s.forced[:, 0]], versions.head[s.forced[:, 1]]
+        written = (before < versions.writes) & (behind < versions.writes)
+        pairs = problem.writer[np.column_stack([before[written], behind[written]])]
+    found = line_up(versions, lane, place, guesses, pairs, looks)
+    return found if isinstance(found, np.ndarray) else None
 
 
 def in_version_order(saturation: Saturation, order: Ints) -> Ints | None:

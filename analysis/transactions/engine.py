@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.checkers.base import Exhausted, Meter
 from analysis.history import Ints
-from analysis.transactions.acceptance import accept
+from analysis.transactions.acceptance import accept, in_line
 from analysis.transactions.axioms import ATOMIC, CAUSAL, COMMITTED, Visible
 from analysis.transactions.direct import Base, Teller, lost_update, torn_read
 from analysis.transactions.explanation import Explanation, events_in
@@ -176,6 +176,12 @@ def _in_sessions(versions: Versions, rules: Rules, meter: Meter) -> Accepted | N
         return None
     for stronger in dict.fromkeys((SERIAL, mode)):
         first = _saturation(versions, stronger, stricter, meter)
+        if (
+            stronger == SERIAL
+            and first.sort()
+            and (order := in_line(first, at_once=True)) is not None
+        ):
+            return _accepted(versions.problem, stronger, order)
         if first.close() and (order := accept(first)) is not None:
             return _accepted(versions.problem, stronger, order)
     return None

@@ -40,6 +40,7 @@ READS, OWN, SESSION, REALTIME, OVERWRITES, LAST, FORCED, KNOWN, ASSUMED, STALE =
 CELLS = 1 << 26  # of what comes before, at a time
 CELLS_MAX = 1 << 28  # of what is known of blocks and lanes
 NODES_A_STEP = 16
+LANE_WORK = 4  # the same for each session
 WORK = 64  # how much there is to do for a read, about, as `compiled` counts it
 CELLS_A_STEP = 256
 TOO_LARGE = "there are too many writes of one key in too many sessions: {:,} cells, of {:,} allowed"
@@ -75,7 +76,8 @@ class Saturation:
         self.sessions, self.realtime = sessions, realtime
         self.versions = versions_of(problem) if versions is None else versions
         self.count = len(problem)
-        self.size = WORK * (self.count + len(problem.reader))
+        wide = LANE_WORK * min(len(np.unique(problem.session)), WORK) if sessions else 0
+        self.size = (WORK + wide) * (self.count + len(problem.reader))
         self.events = 2 * self.count if mode == SNAPSHOT else self.count
         self.forced = np.empty((0, 3), np.int64)  # (A, B, stage)
         self.assumed: list[tuple[int, int]] = []  # (node, node)

@@ -107,3 +107,26 @@ def serial(
             before[k], current[k] = current[k], t
     sessions = rng.integers(0, clients, n).tolist()
     return problem(reads, writes, sessions, [(0, 0)] * n, keys)
+
+
+def in_turn(count: int, keys: int, *, drift: bool, seed: int = 1) -> Problem:
+    """Serial transactions of four operations, without times, by session; each operation is a blind
+    write or a read. `drift`: the next session is drawn, some more often than others; else in turn.
+    """
+    rng = Random(f"in turn {seed}")
+    often = [1 + rng.random() for _ in range(20)]
+    done = []
+    for number in range(count):
+        session = rng.choices(range(20), often)[0] if drift else number % 20
+        done.append((session, [(rng.randrange(keys), rng.random() < 0.5) for _ in range(4)]))
+    rows = sorted(range(count), key=lambda t: (done[t][0], t))
+    named = {t: row for row, t in enumerate(rows)}
+    last: dict[int, int] = {}
+    reads, writes = set(), set()
+    for t, (_, operations) in enumerate(done):
+        own = {k for k, write in operations if write}
+        reads |= {(named[t], k, last.get(k, INITIAL)) for k, _ in operations if k not in own}
+        writes |= {(named[t], k) for k in own}
+        last.update(dict.fromkeys(own, named[t]))
+    sessions = [done[t][0] for t in rows]
+    return problem(sorted(reads), sorted(writes), sessions, [(0, 0)] * count, keys)

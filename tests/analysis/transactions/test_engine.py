@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
+import numpy as np
 import pytest
 
 from analysis.checkers import compiled as compiling
 from analysis.checkers.base import Meter
 from analysis.transactions import engine
 from analysis.transactions.engine import Accepted, Refuted, Rules, Undecided
-from analysis.transactions.problem import INITIAL
+from analysis.transactions.lineup import Stuck, line_up
+from analysis.transactions.problem import INITIAL, Problem, lanes
 from analysis.transactions.search import Search
+from analysis.transactions.versions import versions_of
 from tests.analysis.transactions.model_oracle import check_order, check_steps, holds
-from tests.analysis.transactions.problems import anything, problem, replicated, serial
+from tests.analysis.transactions.problems import anything, in_turn, problem, replicated, serial
 
 EVERY = [
     engine.rules_of(model, models) for model in engine.MODELS for models in ("adya", "axiomatic")
@@ -157,3 +161,64 @@ def test_larger_histories_without_times(model):
     found = engine.decide(bad, rules, Meter())
     assert isinstance(found, Refuted)
     check_steps(bad, rules, found)
+
+
+@pytest.mark.parametrize("drift", [False, True])
+@pytest.mark.parametrize("model", ["serializable", "snapshot-isolation"])
+def test_thousands_without_times_are_accepted_in_the_budget(model, drift):
+    """Half of the operations are blind writes; sessions go on in turn, or some faster."""
+    rules = Rules(model=model, sessions=True, realtime=False)
+    p = in_turn(5_000, keys=500, drift=drift)
+    meter = Meter()
+    found = engine.decide(p, rules, meter)
+    assert isinstance(found, Accepted)
+    assert found.kind == "serialization"
+    assert meter.steps < meter.budget // 4
+    assert_serial(p, np.searchsorted(p.rows, found.order).tolist())
+
+
+def test_stale_reads_among_many_without_times_are_refuted():
+    p = in_turn(1_000, keys=100, drift=True)
+    reads = np.flatnonzero(p.source >= 0)
+    source = p.source.copy()
+    for at in reads[-20:].tolist():  # each shows the first that was written to its key
+        source[at] = p.writer[p.write_key == p.read_key[at]][0]
+    rules = Rules(model="serializable", sessions=True, realtime=False)
+    found = engine.decide(replace(p, source=source), rules, Meter())
+    assert isinstance(found, Refuted)
+    check_steps(replace(p, source=source), rules, found)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lines_of_sessions_are_right_in_machine_code_and_without(seed, monkeypatch):
+    p = in_turn(300, keys=30, drift=seed % 2 == 1, seed=seed)
+    lane, place = lanes(p)
+    wish = place.reshape(1, -1)
+    none = np.empty((0, 2), np.int64)
+    plain = line_up(versions_of(p), lane, place, wish, none, 20)
+    for limit in ("LOADED_FROM", "IMPORTED_FROM", "CACHED_FROM", "COLD_FROM"):
+        monkeypatch.setattr(compiling, limit, 0)
+    fast = line_up(versions_of(p), lane, place, wish, none, 20)
+    assert isinstance(plain, Stuck) == isinstance(fast, Stuck)
+    if isinstance(plain, Stuck) and isinstance(fast, Stuck):
+        assert plain.came.tolist() == fast.came.tolist()
+        assert not plain.sure, "there is an order"
+    else:
+        assert plain.tolist() == fast.tolist()
+        assert_serial(p, plain.tolist())
+
+
+def assert_serial(p: Problem, order: list[int]) -> None:
+    """Every read shows the last version, and sessions are kept."""
+    assert sorted(order) == list(range(len(p)))
+    place = np.argsort(order)
+    same = p.session[1:] == p.session[:-1]
+    assert bool((place[1:] > place[:-1])[same].all())
+    reads, writes, current = {}, {}, {}
+    for t, k, source in zip(p.reader.tolist(), p.read_key.tolist(), p.source.tolist(), strict=True):
+        reads.setdefault(t, []).append((k, source))
+    for t, k in zip(p.writer.tolist(), p.write_key.tolist(), strict=True):
+        writes.setdefault(t, []).append(k)
+    for t in order:
+        assert all(current.get(k, INITIAL) == source for k, source in reads.get(t, []))
+        current.update(dict.fromkeys(writes.get(t, []), t))
