@@ -142,16 +142,29 @@ def lines(
         if circles % CIRCLES == 0:
             shift = (shift + len(order)) % len(wish)
             until = max(0, min(until, best - circles * FURTHER))
-        while done > until:
-            done -= 1
-            node = order[done]
-            came[node] = -1
-            head[lane[node]] -= 1
-            for at in range(reads_first[node], reads_first[node + 1]):
-                pending[reads[at]] += 1
-                seen_at[reads[at]] = seen_first[reads[at]]
-            for at in range(makes_first[node], makes_first[node + 1]):
-                current[makes_key[at]] = former[at]
+        done = take_back(
+            done, until, order, came, head, lane, reads_first, reads, pending, seen_first, seen_at,
+            makes_first, makes_key, current, former,
+        )  # fmt: skip
+    return done
+
+
+def take_back(
+    done: int, until: int, order: Scratch, came: Scratch, head: Scratch, lane: Ints,
+    reads_first: Ints, reads: Ints, pending: Scratch, seen_first: Ints, seen_at: Scratch,
+    makes_first: Ints, makes_key: Ints, current: Scratch, former: Scratch,
+) -> int:  # fmt: skip
+    """As if those from place `until` on had not come."""
+    while done > until:
+        done -= 1
+        node = order[done]
+        came[node] = -1
+        head[lane[node]] -= 1
+        for at in range(reads_first[node], reads_first[node + 1]):
+            pending[reads[at]] += 1
+            seen_at[reads[at]] = seen_first[reads[at]]
+        for at in range(makes_first[node], makes_first[node + 1]):
+            current[makes_key[at]] = former[at]
     return done
 
 
