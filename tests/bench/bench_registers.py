@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -19,17 +18,15 @@ SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 
 
 def seconds(check: Checker, rows: pa.Table, verdict: Verdict = Verdict.VALID) -> float:
-    """The least time of some rounds; the first one, which may compile, does not count."""
+    """The least time of ROUNDS after a first one that may compile; of fewer where they are long."""
     history = read_history(rows)
-    result = check(history, Context())
-    assert result.verdict is verdict, result.why
-    assert verdict is Verdict.INVALID or result.claim is not None
-    return best(lambda: check(history, Context()))
 
+    def work() -> None:
+        result = check(history, Context())
+        assert result.verdict is verdict, result.why
+        assert verdict is Verdict.INVALID or result.claim is not None
 
-def best(work: Callable[[], Any]) -> float:
-    """The least of ROUNDS times, of fewer where they are long."""
-    return least(work, ROUNDS)
+    return least(work, ROUNDS + 1, warm=True)
 
 
 def busy_clients() -> list[Row]:
