@@ -19,7 +19,7 @@ from tests.truth.transactions.told import LISTS, REGISTERS
 TYPES = ("ok", "fail", "info")
 MODEL = "snapshot-isolation"
 
-DRAWN = 30_000  # of which those are judged that tell something
+DRAWN = 30_000  # of which those are judged that tell something: 4 minutes of one core, about
 JUDGED = {name: 10_000 if name in oracle.KINDS else 20_000 for name in oracle.NAMES}
 
 
