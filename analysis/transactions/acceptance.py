@@ -17,7 +17,7 @@ from analysis.history import Ints
 from analysis.transactions import arrange, kernels
 from analysis.transactions.graphs import Graph
 from analysis.transactions.lineup import LANES_MAX, line_up
-from analysis.transactions.problem import NEVER, lanes
+from analysis.transactions.problem import NEVER, Problem, lanes
 from analysis.transactions.saturation import (
     CELLS,
     CELLS_A_STEP,
@@ -177,9 +177,7 @@ def in_line(saturation: Saturation, *, at_once: bool) -> Ints | None:
     `at_once`: as in `accept`.
     """
     s, problem, versions = saturation, saturation.problem, saturation.versions
-    if s.mode != SERIAL or not s.sessions or not len(problem):
-        return None
-    if bool((problem.start != problem.start[0]).any() or (problem.end != problem.start).any()):
+    if s.mode != SERIAL or not s.sessions or not timeless(problem):
         return None
     lane, place = lanes(problem)
     if int(lane.max()) >= LANES_MAX:
@@ -197,6 +195,12 @@ def in_line(saturation: Saturation, *, at_once: bool) -> Ints | None:
         pairs = problem.writer[np.column_stack([before[written], behind[written]])]
     found = line_up(versions, lane, place, guesses, pairs, looks)
     return found if isinstance(found, np.ndarray) else None
+
+
+def timeless(problem: Problem) -> bool:
+    """Whether all transactions are at one moment."""
+    start, end = problem.start, problem.end
+    return bool(len(start) and (start == start[0]).all() and (end == start).all())
 
 
 def in_version_order(saturation: Saturation, order: Ints) -> Ints | None:

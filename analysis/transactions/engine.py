@@ -13,13 +13,14 @@ import numpy as np
 
 from analysis.checkers.base import Exhausted, Meter
 from analysis.history import Ints
-from analysis.transactions.acceptance import accept, in_line
+from analysis.transactions.acceptance import accept, in_line, timeless
 from analysis.transactions.axioms import ATOMIC, CAUSAL, COMMITTED, Visible
 from analysis.transactions.direct import Base, Teller, lost_update, torn_read
 from analysis.transactions.explanation import Explanation, events_in
 from analysis.transactions.problem import Problem
 from analysis.transactions.saturation import PARALLEL, SERIAL, SNAPSHOT, Saturation
 from analysis.transactions.search import Search
+from analysis.transactions.split import snapshots_in_line
 from analysis.transactions.steps import Step, Steps
 from analysis.transactions.versions import Versions, versions_of
 
@@ -150,7 +151,11 @@ def _ordered(problem: Problem, rules: Rules, meter: Meter) -> Accepted | list[St
             return _accepted(problem, stronger, order)
         if stronger == mode:
             break
-        if first.close() and (order := accept(first)) is not None:
+        if not first.close():
+            split = rules.sessions and timeless(problem)
+            if split and (kept := _apart(problem, meter)) is not None:
+                return kept
+        elif (order := accept(first)) is not None:
             return _accepted(problem, stronger, order)
     saturation = _saturation(versions, mode, rules, meter)
     if not saturation.close():
@@ -182,9 +187,18 @@ def _in_sessions(versions: Versions, rules: Rules, meter: Meter) -> Accepted | N
             and (order := in_line(first, at_once=True)) is not None
         ):
             return _accepted(versions.problem, stronger, order)
-        if first.close() and (order := accept(first)) is not None:
+        if not first.close():
+            apart = stronger == SERIAL and mode != SERIAL and timeless(versions.problem)
+            if apart and (found := _apart(versions.problem, meter)) is not None:
+                return found
+        elif (order := accept(first)) is not None:
             return _accepted(versions.problem, stronger, order)
     return None
+
+
+def _apart(problem: Problem, meter: Meter) -> Accepted | None:
+    order = snapshots_in_line(problem, meter)
+    return None if order is None else _accepted(problem, SNAPSHOT, order)
 
 
 def _saturation(versions: Versions, mode: int, rules: Rules, meter: Meter) -> Saturation:

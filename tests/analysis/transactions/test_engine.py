@@ -189,6 +189,37 @@ def test_stale_reads_among_many_without_times_are_refuted():
     check_steps(replace(p, source=source), rules, found)
 
 
+@pytest.mark.parametrize("sessions", [False, True])
+def test_snapshots_with_some_write_skews_among_many_without_times(sessions):
+    p = with_skews(in_turn(200, keys=40, drift=False))
+    rules = Rules(model="snapshot-isolation", sessions=sessions, realtime=False)
+    found = engine.decide(p, rules, Meter())
+    assert isinstance(found, Accepted)
+    assert found.kind == "snapshots"
+    check_order(p, rules, found)
+    assert isinstance(engine.decide(p, replace(rules, model="serializable"), Meter()), Refuted)
+
+
+def with_skews(p: Problem) -> Problem:
+    """In two sessions, in the middle, one read x and wrote y, and one read y and wrote x; twice."""
+    x = p.keys + np.arange(4)
+    ones, others = np.flatnonzero(p.session == 0)[[4, 5]], np.flatnonzero(p.session == 1)[[4, 5]]
+    skewed = np.concatenate([ones, others])
+    writes = np.column_stack([np.append(p.writer, skewed), np.append(p.write_key, x)])
+    writes = writes[np.lexsort((writes[:, 1], writes[:, 0]))]
+    reader = np.append(p.reader, skewed)
+    by = np.argsort(reader, kind="stable")
+    return replace(
+        p,
+        keys=p.keys + 4,
+        reader=reader[by],
+        read_key=np.append(p.read_key, x[[2, 3, 0, 1]])[by],
+        source=np.append(p.source, [INITIAL] * 4)[by],
+        writer=np.ascontiguousarray(writes[:, 0]),
+        write_key=np.ascontiguousarray(writes[:, 1]),
+    )
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_lines_of_sessions_are_right_in_machine_code_and_without(seed, monkeypatch):
     p = in_turn(300, keys=30, drift=seed % 2 == 1, seed=seed)
