@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.anomalies import kind_of
 from analysis.history import FAIL, INFO, UNREAD, History, Ints
-from analysis.lanes_states import NOTHING_KNOWN, States, follow
+from analysis.lanes_states import NOTHING_KNOWN, Followed, States, follow
 from analysis.lanes_words import words
 from chaos.errors import RecordError, UsageError
 
@@ -158,17 +158,6 @@ def picture(
         rows = around(history, rows, window, end)
     kind = kind_of(property_, name)
     lanes, bars, moments = _drawn(history, rows)
-    states = known.states
-    marked = [
-        replace(
-            bar,
-            witness=bar.row in witness,
-            impossible=bar.row == impossible,
-            first=bar.row == known.first,
-            states=states.get(bar.row, States()),
-        )
-        for bar in bars
-    ]
     return Picture(
         number=place + 1,
         property_name=property_,
@@ -180,12 +169,28 @@ def picture(
         reference=kind.reference if kind else "",
         faults=anomaly["faults"],
         lanes=lanes,
-        bars=tuple(marked),
+        bars=_marked(bars, witness, impossible, known),
         edges=edges,
         moments=tuple(moments.tolist()),
         skipped=_skipped(history, rows, moments) if window else {},
         why_impossible=known.why,
         about_states=known.about,
+    )
+
+
+def _marked(
+    bars: Sequence[Bar], witness: Ints, impossible: int | None, known: Followed
+) -> tuple[Bar, ...]:
+    """The bars with what is known of each."""
+    return tuple(
+        replace(
+            bar,
+            witness=bar.row in witness,
+            impossible=bar.row == impossible,
+            first=bar.row == known.first,
+            states=known.states.get(bar.row, States()),
+        )
+        for bar in bars
     )
 
 
