@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.checkers.base import Exhausted, Meter
 from analysis.checkers.prose import short
-from analysis.checkers.stories import Story
+from analysis.checkers.stories import Story, joined
 from analysis.transactions import engine
 from analysis.transactions.axioms import ATOMIC, CAUSAL, COMMITTED
 from analysis.transactions.columns import Transactions
@@ -104,7 +104,7 @@ class Stories:
             for one in found
             if not (lost and LEVEL[one.model] >= LEVEL[PARALLEL_SI] and _is_lost(one))
         ]
-        return sorted(told, key=lambda story: story.name.endswith("-realtime"))
+        return joined(sorted(told, key=lambda story: story.name.endswith("-realtime")))
 
     def _covered(self, decision: Refuted, model: str, found: list[Refuted]) -> bool:
         """Whether a weaker model was refuted, and this contradiction says nothing new."""

@@ -149,3 +149,13 @@ def test_causal_violations_of_lists_are_told_by_what_is_visible():
     result = judged(rows, "causal")
     assert result.verdict is Verdict.INVALID
     assert judged(rows, "read-atomic").verdict is Verdict.VALID
+
+
+def test_contradictions_of_one_name_are_one_anomaly():
+    rows = [
+        Row("txn", [r(0, 1), w(1, 1)], 1, 4, process=0),
+        Row("txn", [r(1, None), w(0, 1)], 2, 9, process=1),
+        Row("txn", [r(0, None), r(1, 1)], 5, 13, process=0),
+    ]
+    names = [anomaly.name for anomaly in judged(rows).anomalies]
+    assert names == ["G-single"]  # causal is broken, and parallel snapshot isolation by itself
