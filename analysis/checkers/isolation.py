@@ -11,12 +11,11 @@ from functools import partial
 from analysis.checkers.base import Checker, CheckResult, Claim, Context, Verdict, too_little
 from analysis.checkers.kinds import Kind
 from analysis.checkers.prose import number
-from analysis.checkers.rw_register import left_out
 from analysis.checkers.stories import Story
 from analysis.history import History
 from analysis.transactions.columns import Transactions, read_transactions
 from analysis.transactions.engine import MODELS, Accepted, Refuted, Undecided
-from analysis.transactions.judge import LEVEL, Judge
+from analysis.transactions.judge import LEVEL, Judge, left_out
 from analysis.transactions.kinds import cycle_kinds, flaw_kinds, form_kinds
 from analysis.transactions.list_models import Models
 from analysis.transactions.list_problem import problem_of_lists
@@ -70,7 +69,7 @@ def _of_registers(model: str, told: Transactions, context: Context) -> Found:
     if nothing := nothing_of_registers(told):
         return Verdict.UNKNOWN, nothing, None, []
     registers = analyse_registers(told, context.initial)
-    more = left_out(registers)
+    more = left_out(registers.left_out)
     names = [flaw.name for flaw in registers.flaws]
     models = Judge(registers.problem, names, context.meter, context.models)
     stories_of = Stories(registers.transactions, registers.flaws, models)
@@ -108,10 +107,7 @@ def _of_lists(model: str, told: Transactions, context: Context) -> Found:
     if nothing := nothing_of_lists(told):
         return Verdict.UNKNOWN, nothing, None, []
     analysis = analyse_lists(told)
-    more = ""
-    if analysis.left_out:
-        keys = number(analysis.left_out, "key")
-        more = f"; left out {keys} with a value that was written more than once, and read"
+    more = left_out(analysis.left_out)
     if nothing := analysis.nothing():
         return Verdict.UNKNOWN, nothing + more, None, []
     context.meter.in_time()

@@ -13,12 +13,12 @@ from analysis.checkers.stories import Story
 from analysis.history import History
 from analysis.transactions.columns import Transactions, read_transactions
 from analysis.transactions.engine import Refuted
-from analysis.transactions.judge import Judge, judged
+from analysis.transactions.judge import Judge, judged, left_out
 from analysis.transactions.kinds import cycle_kinds, flaw_kinds, form_kinds
 from analysis.transactions.list_models import MODELS, Models
 from analysis.transactions.list_problem import problem_of_lists
 from analysis.transactions.list_stories import stories
-from analysis.transactions.lists import Analysis, analyse_lists, nothing_said
+from analysis.transactions.lists import analyse_lists, nothing_said
 from analysis.transactions.register_stories import Stories
 
 PROPERTY = "list-append"
@@ -43,16 +43,16 @@ def judge(told: Transactions, context: Context) -> CheckResult:
     analysis = analyse_lists(told)
     context.meter.in_time()
     if nothing := analysis.nothing():
-        return _result(history, Verdict.UNKNOWN, f"{nothing}{_left_out(analysis)}")
+        return _result(history, Verdict.UNKNOWN, f"{nothing}{left_out(analysis.left_out)}")
     models = Models(analysis)
     if analysis.strict is None or analysis.flaws:
         holds, more = _searched(models, context, sessions=context.models == "axiomatic")
         anomalies = tuple(story.anomaly(history) for story in stories(models, more))
         counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
-        why = f"{counts}; {judged(holds)}{_left_out(analysis)}"
+        why = f"{counts}; {judged(holds)}{left_out(analysis.left_out)}"
         return _result(history, Verdict.INVALID, why, anomalies=anomalies)
     if analysis.left_out:
-        return _result(history, Verdict.UNKNOWN, f"nothing is wrong{_left_out(analysis)}")
+        return _result(history, Verdict.UNKNOWN, f"nothing is wrong{left_out(analysis.left_out)}")
     if small := too_little(history, context):
         return _result(history, Verdict.UNKNOWN, small)
     order = analysis.rows(analysis.strict)
@@ -85,14 +85,6 @@ def _searched(
         if isinstance(decision, Refuted) and not found:
             found = [Stories(analysis.transactions, (), engine).contradiction(decision)]
     return holds, found
-
-
-def _left_out(analysis: Analysis) -> str:
-    """What was not looked at."""
-    if not analysis.left_out:
-        return ""
-    keys = number(analysis.left_out, "key")
-    return f"; left out {keys} with a value that was written more than once, and read"
 
 
 def _result(

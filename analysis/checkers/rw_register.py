@@ -16,10 +16,10 @@ from analysis.checkers.prose import number
 from analysis.history import History
 from analysis.transactions.columns import Transactions, read_transactions
 from analysis.transactions.engine import MODELS, STRICT, Accepted, Undecided
-from analysis.transactions.judge import Judge, judged
+from analysis.transactions.judge import Judge, judged, left_out
 from analysis.transactions.kinds import cycle_kinds, flaw_kinds, form_kinds
 from analysis.transactions.register_stories import Stories
-from analysis.transactions.registers import Registers, analyse_registers, nothing_said
+from analysis.transactions.registers import analyse_registers, nothing_said
 
 PROPERTY = "rw-register"
 KINDS: tuple[Kind, ...] = (
@@ -40,7 +40,7 @@ def judge(told: Transactions, context: Context) -> CheckResult:
     if nothing := nothing_said(told):
         return _result(history, Verdict.UNKNOWN, nothing)
     registers = analyse_registers(told, context.initial)
-    more = left_out(registers)
+    more = left_out(registers.left_out)
     names = [flaw.name for flaw in registers.flaws]
     models = Judge(registers.problem, names, context.meter, context.models)
     found = None if names else models.decide(STRICT)
@@ -67,14 +67,6 @@ def judge(told: Transactions, context: Context) -> CheckResult:
     assert isinstance(found, Undecided)
     why = f"not decided: {found.why}; {judged(holds)}{more}"
     return _result(history, Verdict.UNKNOWN, why)
-
-
-def left_out(registers: Registers) -> str:
-    """What was not looked at."""
-    if not registers.left_out:
-        return ""
-    keys = number(registers.left_out, "key")
-    return f"; left out {keys} with a value that was written more than once, and read"
 
 
 def _result(history: History, verdict: Verdict, why: str, **more: Any) -> CheckResult:

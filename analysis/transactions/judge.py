@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from analysis.checkers.base import Meter
+from analysis.checkers.prose import number
 from analysis.transactions import engine
 from analysis.transactions.axioms import ATOMIC, CAUSAL, COMMITTED
 from analysis.transactions.engine import (
@@ -116,3 +117,11 @@ def judged(holds: dict[str, bool | None]) -> str:
     parts.append(f"consistent with {', '.join(consistent) or 'none'}")
     parts += [f"undecided: {', '.join(open_)}"] if open_ else []
     return "; ".join(parts)
+
+
+def left_out(keys: int) -> str:
+    """What was not looked at, of so many keys."""
+    if not keys:
+        return ""
+    named = number(keys, "key")
+    return f"; left out {named} with a value that was written more than once, and read"
