@@ -23,7 +23,7 @@ DURATION = "duration"  # not a pattern: checked by chaos.units
 class Setting:
     """One key of a topology's `settings:`; `values` is a pattern for all of its text."""
 
-    about: str  # one line for docs/systems.md
+    about: str  # one line for docs/systems/
     values: str
     default: str | None = None  # None: the database's own
     workloads: frozenset[str] = frozenset()  # of a client's option: those it is for; empty: all
@@ -165,7 +165,7 @@ NOT_CONNECTED = (
 
 
 def errors_table(errors: Sequence[ErrorRule]) -> str:
-    """The ERRORS table as Markdown, for docs/systems.md."""
+    """The ERRORS table as Markdown, for docs/systems/."""
     rows = ["| code | driver's error | text | outcome | why |", "|---|---|---|---|---|"]
     for rule in errors:
         pattern = f"`{rule.pattern}`".replace("|", "\\|") if rule.pattern else "any"

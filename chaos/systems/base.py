@@ -160,6 +160,7 @@ class System(Protocol):
     ports: Mapping[str, int]  # port name → port, each proxied per client zone; "db" is required
     knocks: Mapping[str, bytes]  # port name → bytes that a live server there answers at once
     images: Sequence[str]  # folders of topologies/images it needs
+    elects: bool  # whether another node takes over by itself when a primary is gone
     workloads: frozenset[str]  # workloads its client speaks
     settings: Mapping[str, str]  # setting → one line of documentation; others are refused
     client_options: Mapping[str, str]  # the same for an experiment's `client:`
@@ -199,9 +200,15 @@ class HasBulk(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What one node says about itself."""
+    """What one node says about itself.
 
-    role: str  # primary | replica | candidate | down | unknown
+    primary: it alone takes writes (of its shard); two primaries of one shard are a split brain.
+    member: it takes writes as the others do. replica: it takes none, or hands them on. candidate:
+    it is up, and belongs to no majority. down: nothing runs. unknown: no answer in time.
+    """
+
+    role: str  # primary | member | replica | candidate | down | unknown
+    shard: str | None = None  # which part of the data it leads or follows, where there are several
     term: int | None = None
     lag_ms: float | None = None
     lag_bytes: int | None = None

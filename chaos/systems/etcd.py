@@ -284,6 +284,7 @@ class Etcd:
         "db": Handshake(say=knocks["db"], served=b"HTTP/1.1 200")
     }
     images: Sequence[str] = ("etcd",)
+    elects = True
     workloads = frozenset(CLIENTS)
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
     client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}

@@ -164,6 +164,7 @@ class Fake:
     ports: Mapping[str, int] = {"db": 1}
     knocks: Mapping[str, bytes] = {"db": b""}
     images: Sequence[str] = ()
+    elects = False
     workloads = WORKLOADS
     settings: Mapping[str, str] = {"store": "name of the store, if several are wanted"}
     client_options: Mapping[str, str] = {

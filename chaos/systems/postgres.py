@@ -293,6 +293,7 @@ class Postgres:
     knocks: Mapping[str, bytes] = {"db": b"\x00\x00\x00\x08\x04\xd2\x16\x2f"}
     handshakes: Mapping[str, Handshake] = {"db": Handshake(say=STARTUP, served=b"R")}
     images: Sequence[str] = ("postgres",)
+    elects = False
     workloads = frozenset(CLIENTS)
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
     client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}

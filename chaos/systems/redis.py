@@ -263,6 +263,7 @@ class Redis:
     knocks: Mapping[str, bytes] = {"db": b"PING\r\n", "sentinel": b"PING\r\n"}
     handshakes: Mapping[str, Handshake] = {"db": Handshake(say=b"PING\r\n", served=b"+PONG")}
     images: Sequence[str] = ("redis",)
+    elects = True
     workloads = frozenset(CLIENTS)
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
     client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}

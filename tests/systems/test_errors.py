@@ -12,6 +12,7 @@ from psycopg import errors as pg
 from redis._parsers.base import BaseParser
 
 from chaos.record.op import Invocation
+from chaos.registry import SYSTEMS as REGISTRY
 from chaos.systems._common import errors_table
 from chaos.systems._etcd_client import EtcdError
 from chaos.systems._postgres_client import NoAnswer, NotReplicated
@@ -20,7 +21,8 @@ from chaos.systems.etcd import SYSTEM as ETCD
 from chaos.systems.postgres import SYSTEM as POSTGRES
 from chaos.systems.redis import SYSTEM as REDIS
 
-SYSTEMS = pytest.mark.parametrize("system", [POSTGRES, REDIS, ETCD], ids=lambda s: s.name)
+REAL = [REGISTRY.get(name) for name in REGISTRY.builtin if name != "fake"]
+SYSTEMS = pytest.mark.parametrize("system", REAL, ids=lambda s: s.name)
 
 
 @SYSTEMS
@@ -43,7 +45,9 @@ def test_no_rule_hides_behind_a_wider_one(system):
 
 @SYSTEMS
 def test_the_documentation_has_the_table(system, root):
-    document = (root / "docs" / "systems.md").read_text()
+    document = (root / "docs" / "systems" / f"{system.name}.md").read_text()
+    index = (root / "docs" / "systems.md").read_text()
+    assert f"| [{system.name}](systems/{system.name}.md) | {system.about} |" in index
     assert errors_table(system.errors) in document
     for name, about in {**system.settings, **system.client_options}.items():
         assert f"| `{name}` | {about} |" in document, name
