@@ -4,6 +4,7 @@ READY := .venv/.ready
 SERVE ?= 1
 PORT ?= 8501
 N ?= 100
+WORKERS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test truth torture bench lint format images engine dashboard schemas lock clean
@@ -21,7 +22,7 @@ demo: $(READY) engine  ## Run the main job on real databases and show it (SERVE=
 
 test: $(READY) engine chromium compiler  ## Run every test: units, real databases, browser
 	@$(BIN)/aftershock images build
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 truth: $(READY)  ## A million small histories: every verdict against an oracle, every certificate
 	@$(BIN)/python -m tests.truth

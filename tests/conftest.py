@@ -52,3 +52,14 @@ def runs(sample_runs: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> P
     """A folder of simulated runs, made once a session."""
     root: Path = sample_runs.make_runs(tmp_path_factory.mktemp("runs"))
     return root
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a quiet machine comes last, and on one worker where there are several: real
+    databases are timed, and a run removes what dead runs left. The others go by file."""
+    items.sort(key=lambda item: item.get_closest_marker("real") is not None)
+    for item in items:
+        real = item.get_closest_marker("real") is not None
+        item.add_marker(
+            pytest.mark.xdist_group("real" if real else str(item.path.relative_to(ROOT)))
+        )

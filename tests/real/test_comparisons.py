@@ -1,0 +1,65 @@
+"""What the shipped experiments show side by side: the weak setting and the strong one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
+
+
+def test_split_brain_is_seen_and_the_guard_bounds_the_loss(ran: dict[str, Any]) -> None:
+    naked, guarded = ran["redis-split-brain"], ran["redis-split-brain-guarded"]
+    assert naked.results["primaries"]["two_at_once_s"] > 5
+    assert naked.anomalies["lost-write"] > 5 * guarded.anomalies["lost-write"]
+    # The price of the guard: writes refused on the minority side.
+    assert guarded.results["counts"]["fail"] > naked.results["counts"]["fail"]
+    assert (
+        guarded.results["availability"]["by_requests"]
+        < naked.results["availability"]["by_requests"]
+    )
+
+
+def test_async_failover_loses_and_sync_does_not(ran: dict[str, Any]) -> None:
+    assert ran["postgres-failover-async"].anomalies["lost-write"] > 0
+    assert "lost-write" not in ran["postgres-failover-sync"].anomalies
+
+
+def test_etcd_pauses_for_an_election(ran: dict[str, Any]) -> None:
+    one = ran["etcd-partition"]
+    fault = one.run.faults.to_pylist()[0]
+    isolated = json.loads(fault["targets"])[0]
+    zone = next(n["zone"] for n in one.run.meta["nodes"] if n["name"] == isolated)
+    elsewhere = [w for w in one.results["availability"]["windows"] if w["zone"] != zone]
+    pauses_s = [(w["end_ns"] - w["start_ns"]) / 1e9 for w in elsewhere]
+    assert pauses_s, "clients of the majority felt the election"
+    assert 0.2 < max(pauses_s) < 10
+
+
+def test_each_level_keeps_what_it_promises_and_no_more(ran: dict[str, Any]) -> None:
+    assert ran["postgres-append-read-committed"].verdicts == {
+        "read-committed": "valid",
+        "serializable": "invalid",
+    }
+    assert ran["postgres-append-repeatable-read"].verdicts == {
+        "snapshot-isolation": "valid",
+        "serializable": "invalid",
+    }
+    assert ran["postgres-append-serializable"].verdicts == {"serializable": "valid"}
+
+
+def test_an_anomaly_is_drawn(ran: dict[str, Any], command: Any) -> None:
+    one = ran["postgres-append-repeatable-read"]
+    shown = command.say("show", str(one.path), "--anomaly", "1")
+    assert shown.returncode in (0, 1), shown.stderr
+    assert "T" in shown.stdout
+
+
+def test_standbys_break_sessions_and_the_primary_does_not(ran: dict[str, Any]) -> None:
+    broken = ran["postgres-session-standby"].anomalies
+    assert min(broken["read-your-writes"], broken["monotonic-reads"]) >= 10
+    nodes = set(ran["postgres-session-standby"].run.history["node"].to_pylist())
+    assert nodes == {"n1", "n2", "n3"}
+    assert set(ran["postgres-session-primary"].run.history["node"].to_pylist()) == {"n1"}
