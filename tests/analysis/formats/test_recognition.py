@@ -115,7 +115,7 @@ def test_a_run_directory_is_its_own_format(tmp_path):
     ("data", "said"),
     [
         (b"", "txt:1: expected a history, got an empty file"),
-        (gzip.compress(b"{:type :invoke}"), "packed (gzip)"),
+        (gzip.compress(b"{:type :invoke}", mtime=0), "packed (gzip)"),
         (b"PK\x03\x04rest", "packed (zip)"),
         (b"PAR1rest", "run directory"),
         (b"\x89PNG\x00", "zero byte"),
