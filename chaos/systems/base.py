@@ -187,6 +187,25 @@ class System(Protocol):
         """The driver's name and version, for run.json."""
 
 
+class SettingRule(Protocol):
+    """Which values a setting takes, and the one it has where the topology says nothing."""
+
+    @property
+    def values(self) -> str:
+        """A pattern for all of its text, or "duration"."""
+
+    @property
+    def default(self) -> str | None:
+        """None: the database's own."""
+
+
+@runtime_checkable
+class HasRules(Protocol):
+    """Says what its settings may be, for whoever writes a topology."""
+
+    rules: Mapping[str, SettingRule]  # setting → rule
+
+
 @runtime_checkable
 class HasBulk(Protocol):
     """Knows requests of a given size, so that the flow of bytes on a link can be measured."""
