@@ -30,6 +30,7 @@ class Postgres(PostgresServers):
     images: Sequence[str] = ("postgres",)
     elects = False
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
+    rules = SETTINGS
     steps = STEPS
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
