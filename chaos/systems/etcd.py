@@ -287,6 +287,7 @@ class Etcd:
     elects = True
     workloads = frozenset(CLIENTS)
     settings: Mapping[str, str] = {name: rule.about for name, rule in SETTINGS.items()}
+    rules = SETTINGS
     client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}
     errors = ERRORS
     steps = STEPS
