@@ -132,6 +132,10 @@ class ClientThread(threading.Thread):
         invoke, stopped = self._invoke, self._stopping.is_set
         while not stopped():
             operation = generator.next()
+            if operation.pause_s:
+                due_ns += int(operation.pause_s * 1e9)  # it owes nothing for that time
+                if self._stopping.wait(operation.pause_s):
+                    break
             generator.outcome(operation, invoke(operation))
             while len(self.rows) >= ROWS_MAX and not stopped():
                 time.sleep(0.001)
@@ -164,7 +168,7 @@ class ClientThread(threading.Thread):
             self._failed(operation, node, start, time.monotonic_ns(), error)
             return None
         t0 = self.t0_ns
-        value = result.value if operation.f == "read" else operation.value
+        value = result.value if operation.value is None else operation.value
         self.rows.append(
             (
                 self.process, result.node or node, self.zone, operation.f, operation.key, value,

@@ -17,12 +17,14 @@ class OpType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a client is asked to do: `f` on `key` with `value` (`expected`: cas only).
+    """What a client is asked to do: `f` on `key` with `value` (`expected`: what a cas is to
+    replace, or the fencing token that goes with it).
 
     `payload` is JSON text of what is no single integer: a transaction's micro-operations, whose
     reads are null, or the accounts and the amount of a transfer. It is recorded as it is unless the
     operation succeeds with a payload of its own. `at` is the place of the node to go through, in
     an order of the client's own with its home node first (session only; modulo their number).
+    `pause_s`: how long the client stands still before it begins, as a stopped process does.
     """
 
     f: str
@@ -31,6 +33,7 @@ class Invocation:
     expected: int | None = None
     payload: str | None = None
     at: int = 0
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

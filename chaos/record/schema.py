@@ -20,8 +20,8 @@ HISTORY = pa.schema(
         ("zone", _text),  # client zone
         ("f", _text),  # read, write, cas, add, ...
         ("key", _text),  # null when the workload has no keys
-        ("value", pa.int64()),  # value written or added, or value read (null: nothing there)
-        ("expected", pa.int64()),  # cas only: the value it was to replace
+        ("value", pa.int64()),  # written or added, read (null: nothing there), or a lock's token
+        ("expected", pa.int64()),  # cas: the value it was to replace; else a fencing token
         ("payload", pa.string()),  # JSON of what is no single integer (a whole set, a text)
         ("type", _text),  # ok | fail | info; "open" only in segments of a run cut short
         ("error", _text),  # "code: reason"; null when ok, except of an ok read of unknown value
@@ -35,7 +35,9 @@ SAMPLES = pa.schema(
     [
         ("t_ns", pa.int64()),
         ("node", pa.string()),
-        ("role", pa.string()),  # as the node itself claims: primary | replica | down | unknown
+        # As the node itself claims: primary | member | replica | candidate | down | unknown.
+        ("role", pa.string()),
+        ("shard", pa.string()),  # the part of the data that the role is about, where it is parted
         ("term", pa.int64()),  # term, epoch or timeline where the system has one
         ("lag_ms", pa.float64()),  # replication lag as the node sees it
         ("lag_bytes", pa.int64()),
@@ -46,6 +48,16 @@ SAMPLES = pa.schema(
         ("note", pa.string()),  # why something above is null
     ]
 )
+
+# Columns of samples that runs of earlier versions have not; they are null there.
+ADDED = ("shard",)
+
+
+def without_added(schema: pa.Schema) -> pa.Schema:
+    """`schema` as it was in earlier versions."""
+    return pa.schema([field for field in schema if field.name not in ADDED])
+
+
 
 # One row per fault, or per operator step (kind = "step": only the inject times are set).
 FAULTS = pa.schema(

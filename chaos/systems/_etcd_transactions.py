@@ -27,7 +27,8 @@ from chaos.systems._transactions import (
 from chaos.systems.base import ClientSpec, Definite
 
 ACCOUNTS, ACCOUNTS_END = "account/", "account0"  # "0" follows "/"
-Seen = dict[int, tuple[Any, str]]  # key → value (None: not there), mod_revision
+Name = int | str  # what follows the prefix
+Seen = dict[Any, tuple[Any, str]]  # name → value (None: not there), mod_revision
 
 
 class Keys(EtcdClient):
@@ -35,23 +36,23 @@ class Keys(EtcdClient):
 
     prefix = "register/"
 
-    def _key(self, key: int) -> str:
+    def _key(self, key: Name) -> str:
         return encoded(f"{self.prefix}{key}")
 
-    def _ranges(self, keys: Sequence[int], *, alone: bool) -> list[dict[str, Any]]:
+    def _ranges(self, keys: Sequence[Name], *, alone: bool) -> list[dict[str, Any]]:
         """Requests that read `keys`; `alone`: nothing is written with them."""
         serializable = alone and self._serializable
         return [
             {"request_range": {"key": self._key(key), "serializable": serializable}} for key in keys
         ]
 
-    def _puts(self, written: Mapping[int, Any]) -> list[dict[str, Any]]:
+    def _puts(self, written: Mapping[Any, Any]) -> list[dict[str, Any]]:
         return [
             {"request_put": {"key": self._key(key), "value": encoded(json.dumps(value))}}
             for key, value in written.items()
         ]
 
-    def _seen(self, keys: Sequence[int], answer: Mapping[str, Any]) -> Seen:
+    def _seen(self, keys: Sequence[Name], answer: Mapping[str, Any]) -> Seen:
         """What the first requests of a transaction, `_ranges(keys)`, read."""
         seen: Seen = {}
         for key, response in zip(keys, answer.get("responses", []), strict=False):
@@ -60,7 +61,7 @@ class Keys(EtcdClient):
             seen[key] = value, str(found[0]["mod_revision"]) if found else "0"
         return seen
 
-    def _read_first(self, gateway: Gateway, keys: Sequence[int]) -> Seen:
+    def _read_first(self, gateway: Gateway, keys: Sequence[Name]) -> Seen:
         """All keys, at one revision. NotCommitted: that was all, and it failed."""
         try:
             answer = gateway.post("/v3/kv/txn", {"success": self._ranges(keys, alone=True)})
@@ -68,7 +69,7 @@ class Keys(EtcdClient):
             raise NotCommitted(f"{type(error).__name__}: {error}") from error
         return self._seen(keys, answer)
 
-    def _write_if_same(self, gateway: Gateway, seen: Seen, written: Mapping[int, Any]) -> None:
+    def _write_if_same(self, gateway: Gateway, seen: Seen, written: Mapping[Any, Any]) -> None:
         """Write, if no key seen has been changed since; else Definite."""
         compare = [
             {"key": self._key(key), "target": "MOD", "result": "EQUAL", "mod_revision": revision}

@@ -46,6 +46,11 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS elements (value bigint PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS lists (key text PRIMARY KEY, elements bigint[] NOT NULL)",
     "CREATE TABLE IF NOT EXISTS accounts (id bigint PRIMARY KEY, balance bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS counters (key text PRIMARY KEY, value bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS locks"
+    " (key text PRIMARY KEY, token bigint NOT NULL, until timestamptz NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS documents"
+    " (key text PRIMARY KEY, body text NOT NULL, token bigint NOT NULL)",
 )
 
 

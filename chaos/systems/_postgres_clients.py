@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chaos.systems._common import READS, Setting
+from chaos.systems._locks import LEASE
 from chaos.systems._postgres_client import PostgresClient, RegisterClient, SetClient
+from chaos.systems._postgres_counter import CounterClient
+from chaos.systems._postgres_lock import DocumentClient, LockClient
 from chaos.systems._postgres_session import SessionClient
 from chaos.systems._postgres_transactions import LEVELS, BankClient, ListsClient, MicroClient
 from chaos.systems._transactions import LISTS, REGISTERS, TRANSACTIONS
@@ -15,6 +18,9 @@ CLIENTS: Mapping[str, type[PostgresClient]] = {
     "set": SetClient,
     "session": SessionClient,
     "bank": BankClient,
+    "counter": CounterClient,
+    "lock": LockClient,
+    "document": DocumentClient,
     **dict.fromkeys(LISTS, ListsClient),
     **dict.fromkeys(REGISTERS, MicroClient),
 }
@@ -26,4 +32,5 @@ OPTIONS = {
         workloads=TRANSACTIONS,
     ),
     "reads": READS,
+    "lease": LEASE,
 }

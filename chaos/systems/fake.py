@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from chaos.record.op import Invocation, Result
+from chaos.systems._common import option_problems
+from chaos.systems._fake_locks import Counters, Documents, Locks
 from chaos.systems._fake_transactions import Table
+from chaos.systems._locks import LEASE, lease_s
 from chaos.systems._transactions import LISTS, TRANSACTIONS
 from chaos.systems.base import (
     Client,
@@ -37,13 +40,13 @@ Lie = Literal[
     "interleaved",
     "snapshots",
 ]
-WORKLOADS = frozenset({"register", "set", "session"}) | TRANSACTIONS
-Transactions = Mapping[str, Callable[[Invocation, str, str], Result]]  # f → (…, node, lie)
+WORKLOADS = frozenset({"register", "set", "session", "counter", "lock", "document"}) | TRANSACTIONS
+Others = Mapping[str, Callable[[Invocation, str, str], Result]]  # f → (…, node, lie)
 DONE = Result()
 
 
 class Store:
-    """Registers, one set, and what transactions are about.
+    """Registers, one set, counters, locks, and what transactions are about.
 
     Keeps the value before the current one, to be able to lie.
     """
@@ -54,6 +57,7 @@ class Store:
         self.elements: list[int] = []
         self.clients = 0
         self.tables = {name: Table() for name in ("lists", "registers", "accounts")}
+        self.counters, self.locks, self.documents = Counters(), Locks(), Documents()
 
     def write(self, key: str | None, value: int | None) -> None:
         """Make `value` the key's current one."""
@@ -86,15 +90,27 @@ class FakeClient:
             "cas": self._cas,
             "add": self._add,
         }
-        self._transactions = self._known_transactions(workload)
+        self._others = self._known_others(workload)
         if options.get("noop"):
             self.invoke = self._noop  # type: ignore[method-assign]
 
-    def _known_transactions(self, workload: str) -> Transactions:
+    def _known_others(self, workload: str) -> Others:
+        """What there is to do besides registers and the set."""
+        store = self._store
+        if workload == "counter":
+            return {"add": store.counters.add, "read": store.counters.read}
+        if workload == "lock":
+            seconds = lease_s(self._spec.options)
+            return {
+                "acquire": lambda asked, node, lie: store.locks.acquire(asked, seconds, node),
+                "release": lambda asked, node, lie: store.locks.release(asked, node),
+            }
+        if workload == "document":
+            return {"load": store.documents.load, "store": store.documents.store}
         if workload == "bank":
-            table = self._store.tables["accounts"]
+            table = store.tables["accounts"]
             return {"open": table.open, "transfer": table.transfer, "read": table.balances}
-        return {"txn": self._store.tables["lists" if workload in LISTS else "registers"].txn}
+        return {"txn": store.tables["lists" if workload in LISTS else "registers"].txn}
 
     def open(self) -> None:
         """Nothing to connect to."""
@@ -119,8 +135,8 @@ class FakeClient:
         return result
 
     def _do(self, operation: Invocation, *, lying: bool) -> Result:
-        if transaction := self._transactions.get(operation.f):
-            return transaction(operation, self.node, self._lie if lying else "")
+        if other := self._others.get(operation.f):
+            return other(operation, self.node, self._lie if lying else "")
         with self._store.lock:
             return self._operations[operation.f](operation, lying)
 
@@ -172,6 +188,7 @@ class Fake:
         "rate": "probability of a lie, 0.01 if not said",
         "seed": "seed of the lies and of the latency",
         "latency_ms": "mean time an operation takes",
+        "lease": LEASE.about,
         "noop": "answer at once without doing anything, to measure the harness",
     }
     errors: Sequence[ErrorRule] = (
@@ -187,6 +204,7 @@ class Fake:
         """Problems with the client's options, a sentence each."""
         if options.get("lie", "none") not in get_args(Lie):
             yield f"client.lie: expected one of {', '.join(get_args(Lie))}, got {options['lie']!r}"
+        yield from option_problems(options, {"lease": LEASE}, workload)
         for name in ("rate", "latency_ms"):
             if not isinstance(options.get(name, 0), int | float):
                 yield f"client.{name}: expected a number, got {options[name]!r}"

@@ -145,12 +145,82 @@ def check_reads(system: System, spec: ClientSpec, **options: str) -> None:
     assert len(asked) == (1 if stays and options.get("reads") != "any" else nodes)
 
 
+def check_counter(system: System, spec: ClientSpec) -> None:
+    """A counter that nobody added to is 0; every add counts once."""
+    with opened(system, spec, "counter") as client, opened(system, spec, "counter") as other:
+        assert client.invoke(Invocation("read", "n0")).value == 0
+        for adder, amount in ((client, 3), (other, 1), (client, 2)):
+            adder.invoke(Invocation("add", "n0", amount))
+        assert other.invoke(Invocation("read", "n0")).value == 6
+        assert client.invoke(Invocation("read", "n1")).value == 0
+
+
+def check_lock(system: System, spec: ClientSpec) -> None:
+    """One holder at a time, each with a higher token; a lease runs out, and not before its time."""
+    acquire = Invocation("acquire", "l0")
+
+    def release(token: int | None) -> Invocation:
+        return Invocation("release", "l0", token)
+
+    with opened(system, spec, "lock") as client, opened(system, spec, "lock") as other:
+        first = client.invoke(acquire).value
+        for rival in (client, other):
+            with pytest.raises(Definite, match=r"^held"):
+                rival.invoke(acquire)
+        other.invoke(Invocation("acquire", "l1"))
+        client.invoke(release(first))
+        with pytest.raises(Definite, match="not-held"):
+            client.invoke(release(first))
+        second = other.invoke(acquire).value
+        begun = time.monotonic()
+        assert first is not None
+        assert second is not None
+        assert second > first
+        with pytest.raises(Definite, match="not-held"):
+            client.invoke(release(first))
+        third = until(client, acquire, 10).value  # nobody released it: its lease of 2 s runs out
+        assert 1 < time.monotonic() - begun < 8
+        assert third is not None
+        assert third > second
+        with pytest.raises(Definite, match="not-held"):
+            other.invoke(release(second))
+        client.invoke(release(third))
+
+
+def check_document(system: System, spec: ClientSpec) -> None:
+    """What was stored is loaded; a token that is lower than one the document has met, in a store
+    or in a load, is refused, and changes nothing."""
+
+    def invoke(f: str, token: int | None = None, payload: str | None = None) -> str | None:
+        result = client.invoke(Invocation(f, "d0", token, payload=payload))
+        return result.payload if f == "load" else None
+
+    with opened(system, spec, "document") as client:
+        assert invoke("load") == "[]"
+        invoke("store", None, "[1]")
+        assert invoke("load", 7) == "[1]"
+        invoke("store", 7, "[1,2]")
+        invoke("store", 10, "[1,2,3]")
+        for f, token in (("store", 9), ("load", 7)):
+            with pytest.raises(Definite, match="stale-token"):
+                invoke(f, token, "[4]")
+        assert json.loads(invoke("load", 11) or "") == [1, 2, 3]
+        with pytest.raises(Definite, match="stale-token"):  # the load has shown the document 11
+            invoke("store", 10, "[5]")
+        assert json.loads(invoke("load") or "") == [1, 2, 3]
+        invoke("store", None, "[6]")
+        assert json.loads(invoke("load", 11) or "") == [6]
+
+
 CHECKS: dict[str, Callable[[System, ClientSpec], None]] = {
     "register": check_register,
     "set": check_set,
     "append": check_append,
     "bank": check_bank,
     "session": check_session,
+    "counter": check_counter,
+    "lock": check_lock,
+    "document": check_document,
     **{name: partial(check_registers, workload=name) for name in REGISTERS},
 }
 
