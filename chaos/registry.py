@@ -83,6 +83,7 @@ SYSTEMS: Registry[System] = Registry(
     group="aftershock.systems",
     builtin={
         "postgres": "chaos.systems.postgres:SYSTEM",
+        "patroni": "chaos.systems.patroni:SYSTEM",
         "redis": "chaos.systems.redis:SYSTEM",
         "etcd": "chaos.systems.etcd:SYSTEM",
         "fake": "chaos.systems.fake:SYSTEM",
@@ -94,6 +95,7 @@ WORKLOADS: Registry[Workload] = Registry(
     builtin={
         "register": "chaos.workloads.register:WORKLOAD",
         "set": "chaos.workloads.set:WORKLOAD",
+        "counter": "chaos.workloads.counter:WORKLOAD",
         "append": "chaos.workloads.append:WORKLOAD",
         "wr": "chaos.workloads.wr:WORKLOAD",
         "bank": "chaos.workloads.bank:WORKLOAD",

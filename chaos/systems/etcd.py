@@ -34,6 +34,7 @@ from chaos.systems._etcd_client import (
     unix_ns,
 )
 from chaos.systems._etcd_clients import CLIENTS
+from chaos.systems._locks import LEASE
 from chaos.systems.base import (
     Address,
     Client,
@@ -95,6 +96,7 @@ OPTIONS = {
         about="true: try the other nodes when the home node does not answer; default false",
         values=TRUE_FALSE,
     ),
+    "lease": LEASE,
 }
 
 
