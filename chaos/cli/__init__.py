@@ -23,6 +23,7 @@ from chaos.cli import (
     healing,
     histories,
     machine,
+    new,
     probing,
     runs,
     stories,
@@ -40,7 +41,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (runs, histories, verifying, exchange, clusters, probing, healing, stories, machine):
+for _module in (
+    runs,
+    histories,
+    verifying,
+    exchange,
+    clusters,
+    probing,
+    healing,
+    stories,
+    new,
+    machine,
+):
     _module.add_to(app)
 
 

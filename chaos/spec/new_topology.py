@@ -1,0 +1,207 @@
+"""A first topology of a system: generated from what the system says of itself, no template.
+
+Nodes are as few as the system accepts, one a zone at least; the first is the primary where the
+system lets one be declared. Every setting stands there as a comment, with what it does and what it
+is without you; taking the `# ` off the block gives a file that means the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos.errors import UsageError
+from chaos.registry import SYSTEMS
+from chaos.spec.checks import check_topology
+from chaos.spec.load import parse_document, plain_scalar
+from chaos.spec.messages import read_as
+from chaos.spec.topology import ADDRESSES_MAX, Topology
+from chaos.systems.base import HasOperators, HasRules, Node, SettingRule, System
+
+PROVIDER = "aws"
+# One-way, about half of the round trips that one sees between such regions: measure your own.
+DELAYS = {
+    ("us-east", "eu-west"): "40ms",
+    ("us-east", "ap-northeast"): "75ms",
+    ("eu-west", "ap-northeast"): "105ms",
+}
+REGIONS = ("us-east", "eu-west", "ap-northeast")
+ZONES_MAX = 5  # of a region; all of three regions just fit (ADDRESSES_MAX)
+CLIENTS_PER_ZONE = 2
+WIDTH = 100
+COST = "cost: {instance: m6i.large, storage_gb: 100}"
+PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
+CHOICES = re.compile(r"[\w-]+(\|[\w-]+)+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked for; `nodes` None: as few as the system accepts, one a zone at least."""
+
+    system: str
+    zones: int = 3  # of each region
+    regions: int = 1
+    nodes: int | None = None
+    name: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def places(self) -> dict[str, list[str]]:
+        """Zones by region."""
+        letters = "abcde"[: self.zones]
+        return {region: [f"{region}-{z}" for z in letters] for region in REGIONS[: self.regions]}
+
+
+def topology_text(wish: Wish, schema: str) -> str:
+    """The YAML, which validates; `schema`: where topology.json is, as seen from the file.
+
+    UsageError with what the system says where it cannot be had.
+    """
+    for what, got, most in (
+        ("zones", wish.zones, ZONES_MAX),
+        ("regions", wish.regions, len(REGIONS)),
+    ):
+        if not 1 <= got <= most:
+            raise UsageError(f"expected 1 to {most} {what}, got {got}")
+    system = SYSTEMS.get(wish.system)
+    settings = {name: plain_scalar(value) for name, value in wish.settings.items()}
+    nodes = _nodes(system, wish, settings)
+    text = "\n".join(_lines(system, wish, nodes, schema)) + "\n"
+    topology = read_as(Topology, parse_document(text, wish.name))
+    wrong = [each for each in check_topology(topology) if not each.note]
+    if wrong:
+        raise UsageError(
+            f"{wish.system} cannot have that: {wrong[0].message}",
+            detail="\n".join(each.message for each in wrong[1:]),
+            fix=wrong[0].fix or "ask for other --zones, --nodes or --set",
+        )
+    return text
+
+
+def _nodes(system: System, wish: Wish, settings: Mapping[str, Any]) -> list[Node]:
+    """The nodes over the zones in turn; a primary is declared where that is no mistake."""
+    zones = [(zone, region) for region, all_ in wish.places().items() for zone in all_]
+    most = ADDRESSES_MAX // (1 + len(zones))
+    counts = [wish.nodes] if wish.nodes else range(len(zones), most + 1)
+    made: list[list[Node]] = []
+    for count in counts:
+        plain = [
+            Node(name=f"n{k + 1}", zone=zone, region=region, role=None, address="")
+            for k, (zone, region) in zip(range(count), itertools.cycle(zones), strict=False)
+        ]
+        complaints = set(system.check(plain, settings))
+        declared = [
+            Node(name=n.name, zone=n.zone, region=n.region, role=None if k else "primary",
+                 address="")
+            for k, n in enumerate(plain)
+        ]  # fmt: skip
+        told = set(system.check(declared, settings)) <= complaints
+        made.append(declared if told else plain)
+        if not complaints:
+            return made[-1]
+    return made[0]  # what is wrong is no matter of how many there are: the check says it
+
+
+def _lines(system: System, wish: Wish, nodes: Sequence[Node], schema: str) -> Iterator[str]:
+    places = wish.places()
+    zones = [zone for all_ in places.values() for zone in all_]
+    over = f"{_count(len(zones), 'zone')} of {_count(len(places), 'region')}"
+    yield f"# yaml-language-server: $schema={schema}"
+    yield from _comment(f"{system.about}.")
+    yield from _words(system)
+    yield f"name: {wish.name}"
+    yield f"about: {_count(len(nodes), 'node')} of {system.name} in {over}."
+    yield f"system: {system.name}"
+    if wish.settings:
+        yield "settings:"
+        yield from (f"  {name}: {_scalar(value)}" for name, value in wish.settings.items())
+    yield from _settings(system, wish.settings)
+    yield "regions:"
+    for region, all_ in places.items():
+        yield f"  {region}: {{zones: [{', '.join(all_)}], provider: {PROVIDER}}}"
+    yield from _links(list(places), zones)
+    yield "nodes:"
+    for node in nodes:
+        role = f", role: {node.role}" if node.role else ""
+        yield f"  {node.name}: {{zone: {node.zone}{role}}}"
+    yield "# Clients live in zones and reach the nodes of others over the links above."
+    yield f"clients: {{{', '.join(f'{zone}: {CLIENTS_PER_ZONE}' for zone in zones)}}}"
+    yield "# Disks that can lose power, fill up, slow down: docs/disks.md."
+    yield "# disk: {size: 512MB}"
+    yield "# Each node's machine, for the monthly price."
+    yield COST
+
+
+def _words(system: System) -> Iterator[str]:
+    """What a team should know before it argues, from the system's own words."""
+    if system.elects:
+        yield "# When a primary is gone another node takes over by itself."
+    else:
+        yield "# Nothing fails over by itself."
+    if isinstance(system, HasOperators):
+        for name, step in system.steps.items():
+            yield from _comment(f"Step `{name}`: {step.about}.")
+    yield from _comment(f"Workloads: {', '.join(sorted(system.workloads))}.")
+
+
+def _settings(system: System, given: Mapping[str, str]) -> Iterator[str]:
+    """Every setting not given, commented out; one without a default of ours twice, so that it
+    still is a comment when the block is uncommented."""
+    rules = system.rules if isinstance(system, HasRules) else {}
+    left = {name: about for name, about in system.settings.items() if name not in given}
+    if not left:
+        return
+    yield "# What may be argued about. Take the first `# ` away and change what you like; what is"
+    yield f"# behind a second one is left to {system.name} itself, and shows what may stand there."
+    if not given:
+        yield "# settings:"
+    for name, about in left.items():
+        rule = rules.get(name)
+        values = "…" if rule is None else _in_words(rule)
+        if rule is None or rule.default is None:
+            yield from _comment(about, "#   # ")
+            yield f"#   # {name}: {values}"
+        else:
+            choices = values.split("|") if CHOICES.fullmatch(values) else []
+            told = all(word in about for word in choices)
+            yield from _comment(about + ("" if told else f" ({', '.join(choices)})"), "#   # ")
+            yield f"#   {name}: {_scalar(rule.default)}"
+
+
+def _comment(text: str, mark: str = "# ") -> Iterator[str]:
+    return iter(textwrap.wrap(text, WIDTH, initial_indent=mark, subsequent_indent=mark,
+                              break_long_words=False, break_on_hyphens=False))  # fmt: skip
+
+
+def _in_words(rule: SettingRule) -> str:
+    """Which values a setting takes, for a person."""
+    if rule.values == "duration":
+        return "a duration such as 2s"
+    return "a whole number" if rule.values.startswith("[0-9]{1,") else rule.values
+
+
+def _links(regions: Sequence[str], zones: Sequence[str]) -> Iterator[str]:
+    """One-way delays between regions; those between zones as a comment."""
+    if len(zones) == 1:
+        return
+    pairs = list(itertools.combinations(regions, 2))
+    yield "# One-way delays; a link between two zones beats that of their regions."
+    yield "links:" if pairs else "# links:"
+    for pair in pairs:
+        yield f"  - {{between: [{pair[0]}, {pair[1]}], delay: {DELAYS[pair]}, jitter: 2ms}}"
+    if len(zones) > len(regions):
+        yield f"{'' if pairs else '# '}  {'# ' if pairs else ''}- " + (
+            f"{{between: [{zones[0]}, {zones[1]}], delay: 0.5ms}}"
+        )
+
+
+def _scalar(value: str) -> str:
+    return value if PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
