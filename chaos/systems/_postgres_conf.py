@@ -25,7 +25,7 @@ _OURS = {
         default="async",
     ),
 }
-_POSTGRES = {
+SERVER_SETTINGS = {
     "max_connections": Setting(about="most sessions", values=INTEGER, default="300"),
     "fsync": Setting(about="sync to disk at all", values=ON_OFF),
     "synchronous_commit": Setting(
@@ -57,7 +57,7 @@ _POSTGRES = {
         values="read committed|repeatable read|serializable",
     ),
 }
-SETTINGS = {**_OURS, **_POSTGRES}
+SETTINGS = {**_OURS, **SERVER_SETTINGS}
 
 HBA = """\
 local all all trust
@@ -65,11 +65,19 @@ host all all 0.0.0.0/0 trust
 host replication all 0.0.0.0/0 trust
 """
 
+# A server that was killed may stay in the process table as a zombie, and its number with it: then
+# the next one takes its lock file for a living server's. The dead are not asked.
+DEAD_LOCKS = r"""for lock in "$CLUSTER/postmaster.pid" /tmp/.s.PGSQL.5432.lock; do
+  owner=$(head -n 1 "$lock" 2> /dev/null || true)
+  [ -z "$owner" ] || grep -qs "^State:.[^ZX]" "/proc/$owner/status" || rm -f "$lock"
+done"""
+
 # One script for all of a node's life. It decides by what it finds on the volume:
 #   a rejoin order → rewind to (or copy again) the primary named there, follow it
 #   nothing        → make the cluster: initdb on the primary, a base backup on the others
 #   a cluster      → start it as what it was
-START = r"""#!/bin/bash
+START = (
+    r"""#!/bin/bash
 set -u
 follow() {  # write whom to follow; replaces what ALTER SYSTEM left on this or the other node
   echo "primary_conninfo = 'host=$1 port=5432 user=$DB_USER application_name=$NODE" \
@@ -84,12 +92,9 @@ copy() {
     sleep 0.1
   done
 }
-# A server that was killed may stay in the process table as a zombie, and its number with it: then
-# the next one takes its lock file for a living server's. The dead are not asked.
-for lock in "$CLUSTER/postmaster.pid" /tmp/.s.PGSQL.5432.lock; do
-  owner=$(head -n 1 "$lock" 2> /dev/null || true)
-  [ -z "$owner" ] || grep -qs "^State:.[^ZX]" "/proc/$owner/status" || rm -f "$lock"
-done
+"""
+    + DEAD_LOCKS
+    + r"""
 if [ -f "$VOLUME/rejoin" ]; then
   source=$(cat "$VOLUME/rejoin")
   pg_rewind -D "$CLUSTER" --config-file="$CONF" --no-sync \
@@ -116,6 +121,7 @@ trap 'kill -INT $server' TERM  # TERM alone would wait until every session has e
 until wait $server; code=$?; ! kill -0 $server 2> /dev/null; do :; done
 exit $code
 """
+)
 
 
 def standby_names(nodes: Sequence[Node], replication: str) -> str:
@@ -130,26 +136,33 @@ def standby_names(nodes: Sequence[Node], replication: str) -> str:
     return f"FIRST 1 ({names})" if replication == "sync" else f"ANY {len(nodes) // 2} ({names})"
 
 
+def server_parameters(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What every server of ours is told, and what the topology's settings say to it."""
+    return {
+        "unix_socket_directories": "/tmp",
+        "wal_receiver_status_interval": "1s",
+        "max_wal_senders": "20",
+        "log_line_prefix": "%m [%p] ",
+        "log_timezone": "UTC",
+        "timezone": "UTC",
+        **resolve(settings, SERVER_SETTINGS),
+    }
+
+
 def postgresql_conf(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> str:
     """The whole postgresql.conf of `node`."""
     replication = resolve(settings, _OURS)["replication"]
     values = {
         "listen_addresses": "*",
         "hba_file": "/etc/aftershock/pg_hba.conf",
-        "unix_socket_directories": "/tmp",
         "cluster_name": node.name,
         "wal_level": "replica",
         "wal_log_hints": "on",  # pg_rewind needs it
         "hot_standby": "on",
-        "wal_receiver_status_interval": "1s",
-        "max_wal_senders": "20",
         "recovery_target_timeline": "latest",
         "synchronous_standby_names": standby_names(nodes, replication),
         "synchronous_commit": "remote_apply" if replication == "sync" else "on",
-        "log_line_prefix": "%m [%p] ",
-        "log_timezone": "UTC",
-        "timezone": "UTC",
-        **resolve(settings, _POSTGRES),
+        **server_parameters(settings),
     }
     return "".join(
         f"{name} = '{value.replace(chr(39), 2 * chr(39))}'\n" for name, value in values.items()
