@@ -3,7 +3,7 @@
 Only requests that began in the load phase count. Definitions, for a zone's requests:
 
 - *answered*: `ok`, or a definite "no" that the system is there to give (`ANSWERS`: a
-  compare-and-set that met another value). *unserved*: failed, indefinite, or answered later than
+  compare-and-set that met another value, a lock that another has, a token that is too old). *unserved*: failed, indefinite, or answered later than
   `PATIENCE_NS`.
 - **by requests**: answered ÷ all that were due. At a fixed rate that includes those a client left
   out because it still waited for an answer (`skipped` in run.json); in a closed loop nobody knows
@@ -36,7 +36,7 @@ SLOT_NS = 100_000_000
 OUTAGE_NS = 250_000_000
 PATIENCE_NS = 1_000_000_000
 HOLD_NS = 2_000_000_000
-ANSWERS = frozenset({"cas-mismatch"})
+ANSWERS = frozenset({"cas-mismatch", "held", "not-held", "stale-token"})
 PHASES = ("before fault", "during faults", "after")
 
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from chaos.record.op import Invocation, Result
+from chaos.systems.base import Client
 from chaos.workloads.base import Generator, LoadShape, Option, Plain
 from chaos.workloads.micro import option
 from chaos.workloads.mix import keys, operations, unique_values
@@ -37,8 +37,6 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "pause-every": Option(about="in which of a client's sections: every so many", default=10),
 }
-
-Client = Any  # until parts are there
 
 
 class Sections:
@@ -145,7 +143,7 @@ class Lock(Plain):
         """The endless operations of client number `client` of `clients`."""
         return Sections(shape, client, clients, rng)
 
-    def joined(self, clients: Mapping[str, Client]) -> Locked:
+    def joined(self, clients: Mapping[str, Client], shape: LoadShape) -> Locked:
         """A client of the lock service and of the store."""
         return Locked(clients["lock"], clients["store"])
 

@@ -89,9 +89,17 @@ def test_only_the_load_phase_counts(make: Make) -> None:
     assert measure(run)["by_requests"] == 1.0
 
 
-def test_a_cas_that_met_another_value_was_answered(make: Make) -> None:
-    mismatch = "cas-mismatch: the key held 3"
-    found = measure(make([op("a", t, t + 1, "fail", error=mismatch) for t in range(0, 1000, 10)]))
+@pytest.mark.parametrize(
+    "no",
+    [
+        "cas-mismatch: the key held 3",
+        "held: another has the lock",
+        "not-held: the lock has passed to another, or to nobody",
+        "stale-token: the document has met a higher token",
+    ],
+)
+def test_a_no_that_the_system_is_there_to_give_is_an_answer(make: Make, no: str) -> None:
+    found = measure(make([op("a", t, t + 1, "fail", error=no) for t in range(0, 1000, 10)]))
     assert found["by_requests"] == found["by_time"] == 1.0
     refused = measure(make([op("a", 0, 400, "fail", error="no-primary: none known")]))
     assert refused["by_requests"] == refused["by_time"] == 0.0

@@ -297,3 +297,22 @@ def test_a_checker_that_is_not_there_or_breaks_gives_unknown():
     result = run_checker("x", {"x": broken}, columns(TWELVE), Context())
     assert result.verdict is Verdict.UNKNOWN
     assert "ZeroDivisionError: oops" in result.why
+
+
+def test_locks_and_tokens_around_a_set_say_nothing_of_it():
+    """As the workload lock records it: an add carries its token and the whole list it stores."""
+    rows = [
+        row("acquire", 7, 0, 1, process=1),
+        {**read([], 2, 3), "expected": 7},
+        {**row("add", 1, 4, 5, process=1, shows=[1]), "expected": 7},
+        row("release", 7, 6, 7, process=1),
+        row("acquire", None, 6, 7, type="fail"),
+        {**row("add", 2, 8, 9, type="fail", shows=[2]), "expected": 6},
+        *(read([1], 10 + at, 11 + at) for at in range(10)),
+        read([1], *FINAL),
+    ]
+    assert judge(rows).verdict is Verdict.VALID
+    lost = judge([*rows[:-1], read([], *FINAL)])
+    assert [(a.name, a.count) for a in lost.anomalies] == [("lost-write", 1)]
+    back = judge([*rows[:-1], read([1, 2], *FINAL)])
+    assert [a.name for a in back.anomalies] == ["resurrected"]

@@ -46,7 +46,7 @@ def make() -> Callable[..., Locked]:
             timeout_s=1.0,
         )
         parts = {part: FakeClient(spec, kind) for part, kind in WORKLOAD.parts.items()}
-        return WORKLOAD.joined(parts)
+        return WORKLOAD.joined(parts, LoadShape())
 
     return client
 

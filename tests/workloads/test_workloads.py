@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from chaos.errors import SpecError
 from chaos.record.op import Invocation, Result
 from chaos.workloads.base import LoadShape, Workload
+from chaos.workloads.counter import WORKLOAD as COUNTER
 from chaos.workloads.register import WORKLOAD as REGISTER
 from chaos.workloads.session import WORKLOAD as SESSION
 from chaos.workloads.set import WORKLOAD as SET
@@ -94,6 +95,18 @@ def test_final_reads_cover_every_key_once_and_the_set_once_a_client() -> None:
     keys = [op.key for client in range(3) for op in REGISTER.final(shape, client, 3)]
     assert sorted(map(str, keys)) == [f"k{i}" for i in range(7)]
     assert [op.f for op in SET.final(shape, 0, 3)] == ["read"]
+
+
+def test_a_counter_is_added_to_by_amounts_up_to_the_most() -> None:
+    shape = LoadShape(keys=2, options={"most": 3})
+    found = take(COUNTER, 2000, shape=shape)
+    assert {op.value for op in found if op.f == "add"} == {1, 2, 3}
+    assert {op.value for op in found if op.f == "read"} == {None}
+    assert {op.key for op in found} == {"k0", "k1"}
+    assert {op.value for op in take(COUNTER, 200) if op.f == "add"} == {1}
+    assert take(COUNTER, 100, shape=shape) == take(COUNTER, 100, shape=shape)
+    keys = [op.key for client in range(3) for op in COUNTER.final(LoadShape(keys=4), client, 3)]
+    assert sorted(map(str, keys)) == ["k0", "k1", "k2", "k3"]
 
 
 @pytest.mark.parametrize(
