@@ -207,6 +207,25 @@ class HasRules(Protocol):
 
 
 @runtime_checkable
+class HasModes(Protocol):
+    """Is run in several ways, and its settings say in which: some of what holds for the system as a
+    whole depends on them."""
+
+    def elects_with(self, settings: Mapping[str, Any]) -> bool:
+        """Whether another node takes over by itself; `elects` is what holds by default."""
+
+    def refusals(
+        self,
+        workload: str,
+        options: Mapping[str, Any],
+        nodes: Sequence[Node],
+        settings: Mapping[str, Any],
+    ) -> Iterable[str]:
+        """Why these nodes cannot run this workload or this option of its client, a sentence each;
+        besides what `workloads` and `check_options` say."""
+
+
+@runtime_checkable
 class HasBulk(Protocol):
     """Knows requests of a given size, so that the flow of bytes on a link can be measured."""
 
