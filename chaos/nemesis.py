@@ -30,7 +30,6 @@ from chaos.faults.base import (
 from chaos.faults.needs import may_skip
 from chaos.registry import FAULTS
 from chaos.runtime.cluster import RunningCluster
-from chaos.systems.base import Step
 
 PREPARE_NS = 100_000_000
 HEAL_WAITS_S = (0.0, 0.5, 2.0)  # before each try to heal
@@ -68,7 +67,6 @@ class Nemesis:
         seed: int,
         roles: Callable[[], Mapping[str, str]],
         client_zones: Sequence[str],
-        steps: Mapping[str, Step],
         lacking: Mapping[int, str] | None = None,
         when_unavailable: str = "refuse",
     ) -> None:
@@ -84,7 +82,6 @@ class Nemesis:
         self._seed = seed
         self._roles = roles
         self._zones = client_zones
-        self._steps = steps
         self._abort = threading.Event()
         self._aborted = False  # nothing more is injected, although the load goes on
         self._heal_by: float | None = None
@@ -315,7 +312,8 @@ class Nemesis:
             note("step", targets=targets, inject_ns=inject_ns)
             self._set_active(id, entry.name)
             for node in targets:
-                self._steps[entry.name].run(self._cluster, node)
+                group = self._cluster.group(node)
+                group.steps[entry.name].run(group, node)
             note(
                 "step-done",
                 effect_ns=self._now(),

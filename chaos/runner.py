@@ -26,13 +26,15 @@ from chaos.nemesis import Nemesis
 from chaos.record import rundir
 from chaos.record.journal import open_faults
 from chaos.record.writer import RunWriter
-from chaos.registry import SYSTEMS, WORKLOADS
+from chaos.registry import WORKLOADS
 from chaos.runtime import images
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.runtime.docker import owner
+from chaos.runtime.groups import versions, wanted_images
 from chaos.sampler import Sampler
 from chaos.spec.files import LoadedExperiment
-from chaos.systems.base import ClientSpec, HasConvergence, HasOperators, System
+from chaos.spec.topology import Topology
+from chaos.systems.base import ClientSpec
 from chaos.workloads.base import LoadShape
 
 CONNECT_DEADLINE_S = 30.0
@@ -71,7 +73,6 @@ class _Stage:
     """A run in progress: what the steps share."""
 
     order: Order
-    system: System
     writer: RunWriter
     watch: Watch
     t0_ns: int = 0
@@ -104,25 +105,24 @@ def run(order: Order, watch: Watch) -> Path:
     Ctrl-C), after healing every fault and removing every container.
     """
     experiment = order.loaded.experiment
-    system = SYSTEMS.get(order.loaded.topology.system)
     run_id = secrets.token_hex(4)
-    meta = _meta(order, system) | {"run_id": run_id}
+    meta = _meta(order) | {"run_id": run_id}
     writer = RunWriter.create(order.out, experiment.name, order.seed, meta)
-    stage = _Stage(order=order, system=system, writer=writer, watch=watch)
+    stage = _Stage(order=order, writer=writer, watch=watch)
     with _ending(stage), contextlib.ExitStack() as undo:
         # 1. The databases, in pods, formed into a cluster; watched from before the first.
         undo.enter_context(watching(writer.path))
         stage.enter("up")
-        cluster = _cluster(order, system, run_id, writer.path)
+        cluster = _cluster(order, run_id, writer.path)
         undo.callback(_take_down, stage, cluster)
         cluster.up(watch.say)
         _note_nodes(stage, cluster)
         # 2. The clients, connected but silent.
-        pool = undo.enter_context(LoadPool(_load(order, system, cluster, writer)))
+        pool = undo.enter_context(LoadPool(_load(order, cluster, writer)))
         writer.update(segments=[path.name for path in pool.segments])
         pool.wait_ready(CONNECT_DEADLINE_S)
         # 3. The faults, planned and written down before the first is injected.
-        sampler = Sampler(cluster, system, writer)
+        sampler = Sampler(cluster, writer)
         nemesis = _nemesis(stage, cluster, sampler)
         undo.callback(_heal_all, stage, nemesis)
         nemesis.plan()
@@ -143,7 +143,7 @@ def run(order: Order, watch: Watch) -> Path:
         nemesis.heal()
         # 7. Settle: until the nodes agree, or for as long as the experiment allows.
         stage.enter("settle", experiment.settle_ns / 1e9)
-        writer.update(converged_s=_settle(system, cluster, experiment.settle_ns / 1e9))
+        writer.update(converged_s=_settle(cluster, experiment.settle_ns / 1e9))
         # 8. Final reads, the evidence of what is left.
         stage.enter("final")
         _final_reads(stage, pool)
@@ -189,7 +189,7 @@ def _give_up(stage: _Stage, state: str, reason: str) -> None:
         stage.watch.say(f"the record stays unfinished, but readable: {error.what}")
 
 
-def _meta(order: Order, system: System) -> dict[str, Any]:
+def _meta(order: Order) -> dict[str, Any]:
     topology, experiment = order.loaded.topology, order.loaded.experiment
     initial = WORKLOADS.get(experiment.workload.name).initial(_shape(order))
     return {
@@ -203,7 +203,7 @@ def _meta(order: Order, system: System) -> dict[str, Any]:
         "versions": {
             "aftershock": chaos.__version__,
             "python": platform.python_version(),
-            **system.versions(),
+            **versions(topology),
         },
         "images": dict(order.images),
         "capabilities": dict(order.capabilities),
@@ -221,13 +221,12 @@ def _drawn_from(order: Order) -> dict[str, Any]:
     return {"seed": seed, "schedule": drawn_from.resolved()}
 
 
-def _cluster(order: Order, system: System, run_id: str, record: Path) -> RunningCluster:
+def _cluster(order: Order, run_id: str, record: Path) -> RunningCluster:
     return RunningCluster(
         order.client,
         Plan(
             run_id=run_id,
             topology=order.loaded.topology,
-            system=system,
             images=order.images,
             owner=owner(),
             record=str(record.resolve()),
@@ -236,7 +235,7 @@ def _cluster(order: Order, system: System, run_id: str, record: Path) -> Running
 
 
 def _nemesis(stage: _Stage, cluster: RunningCluster, sampler: Sampler) -> Nemesis:
-    loaded, system = stage.order.loaded, stage.system
+    loaded = stage.order.loaded
     return Nemesis(
         entries=loaded.experiment.schedule,
         cluster=cluster,
@@ -244,7 +243,6 @@ def _nemesis(stage: _Stage, cluster: RunningCluster, sampler: Sampler) -> Nemesi
         seed=stage.order.seed,
         roles=sampler.roles,
         client_zones=list(loaded.topology.clients),
-        steps=system.steps if isinstance(system, HasOperators) else {},
         lacking=lacking(loaded.experiment.schedule, stage.order.capabilities.get("faults", {})),
         when_unavailable=loaded.experiment.when_unavailable,
     )
@@ -254,18 +252,19 @@ def _note_nodes(stage: _Stage, cluster: RunningCluster) -> None:
     stage.writer.update(nodes=[dataclasses.asdict(node) for node in cluster.nodes])
 
 
-def _load(order: Order, system: System, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
+def _load(order: Order, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
     """Clients of a zone prefer its nodes in turn; a zone without nodes takes any."""
     experiment, topology = order.loaded.experiment, order.loaded.topology
     workload = experiment.workload
-    everywhere = [node.name for node in cluster.nodes]
-    settings = {**topology.settings, "_addresses": {n.name: n.address for n in cluster.nodes}}
+    group = cluster.groups[topology.front()[0]]
+    everywhere = [node.name for node in group.nodes]
+    in_zone = {zone: [n.name for n in group.nodes if n.zone == zone] for zone in topology.zones()}
     clients = [
         ClientSpec(
             zone=zone,
-            home=(homes := cluster.nodes_in([zone]) or everywhere)[k % len(homes)],
-            endpoints=cluster.endpoints(zone),
-            settings=settings,
+            home=(homes := in_zone[zone] or everywhere)[k % len(homes)],
+            endpoints=group.endpoints(zone),
+            settings=group.client_settings(),
             options=experiment.client,
             timeout_s=workload.timeout_ns / 1e9,
         )
@@ -274,7 +273,7 @@ def _load(order: Order, system: System, cluster: RunningCluster, writer: RunWrit
     ]
     random.Random(order.seed).shuffle(clients)  # else worker 0 would hold one zone's clients
     return LoadPlan(
-        system=system.name,
+        system=group.system.name,
         workload=workload.name,
         clients=clients,
         rate=workload.rate,
@@ -319,12 +318,14 @@ def _wait(
         time.sleep(min(0.2, left / 1e9))
 
 
-def _settle(system: System, cluster: RunningCluster, settle_s: float) -> float | None:
-    """How long the nodes took to agree; None when they did not, or when nobody can tell."""
+def _settle(cluster: RunningCluster, settle_s: float) -> float | None:
+    """How long the nodes of every group took to agree; None when they did not, or when nobody can
+    tell."""
+    telling = [group for group in cluster.groups.values() if group.tells_convergence]
     start = time.monotonic()
     while (waited := time.monotonic() - start) < settle_s:
         with contextlib.suppress(Exception):  # a node that does not answer has not converged
-            if isinstance(system, HasConvergence) and system.converged(cluster):
+            if telling and all(group.converged() for group in telling):
                 return round(waited, 3)
         time.sleep(0.1)
     return None
@@ -364,15 +365,9 @@ def _heal_all(stage: _Stage, nemesis: Nemesis) -> None:
 
 
 def images_for(
-    system: System,
-    overrides: Mapping[str, str],
-    client: docker.DockerClient,
-    progress: images.Report,
+    topology: Topology, client: docker.DockerClient, progress: images.Report
 ) -> dict[str, str]:
-    """Have the images a topology needs, pulled or built: {image folder: image id}.
-
-    `overrides` is the topology's `image:`, folder → reference to use instead.
-    """
-    wanted = {name: overrides.get(name, name) for name in ("agent", "toxiproxy", *system.images)}
+    """Have the images a topology needs, pulled or built: {what each is kept under: image id}."""
+    wanted = wanted_images(topology)
     ids = images.ensure(wanted.values(), client=client, progress=progress)
     return {name: ids[reference] for name, reference in wanted.items()}

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from chaos.errors import AftershockError
 from chaos.runtime.cluster import RunningCluster
-from chaos.systems.base import HasRoles, Observation, System
 
 EVERY_S = 0.25
 SILENT = ("down", "unknown")  # roles of a node that does not answer
@@ -30,9 +29,8 @@ class Sink(Protocol):
 class Sampler:
     """Samples a cluster until stopped; `roles()` is what each node claimed last."""
 
-    def __init__(self, cluster: RunningCluster, system: System, sink: Sink) -> None:
+    def __init__(self, cluster: RunningCluster, sink: Sink) -> None:
         self._cluster = cluster
-        self._system = system
         self._sink = sink
         self._t0_ns = 0
         self._stop = threading.Event()
@@ -66,8 +64,9 @@ class Sampler:
         return dict(self._roles)
 
     def _watch(self, node: str) -> None:
-        observe = self._observer(node)
-        clock = self._cluster.clock(node, ROLE_TIMEOUT_S)
+        group = self._cluster.group(node)
+        observe = group.observer(node, ROLE_TIMEOUT_S)
+        clock = group.clock(node, ROLE_TIMEOUT_S)
         link = self._cluster.agents()[node]
         before: tuple[float, int] | None = None
         while not self._stop.is_set():
@@ -79,6 +78,7 @@ class Sampler:
                 "t_ns": t_ns,
                 "node": node,
                 "role": seen.role,
+                "shard": seen.shard,
                 "term": seen.term,
                 "lag_ms": seen.lag_ms,
                 "lag_bytes": seen.lag_bytes,
@@ -102,12 +102,6 @@ class Sampler:
                 self._unwritten = error
                 return
             self._stop.wait(max(0.0, EVERY_S - (time.monotonic() - began)))
-
-    def _observer(self, node: str) -> Callable[[], Observation]:
-        if isinstance(self._system, HasRoles):
-            return self._system.observer(self._cluster, node, ROLE_TIMEOUT_S)
-        nothing = Observation(role="unknown", note=f"{self._system.name} has no roles")
-        return lambda: nothing
 
 
 def _cpu_pct(before: tuple[float, int] | None, usage: dict[str, Any]) -> float | None:

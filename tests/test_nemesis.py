@@ -170,15 +170,15 @@ def make(
     **more: Any,
 ) -> Nemesis:
     monkeypatch.setattr(nemesis_module, "FAULTS", SimpleNamespace(get=lambda name: fault))
-    nodes = [SimpleNamespace(name="n1", zone="a")]
+    nodes = [SimpleNamespace(name="n1", zone="a", group="")]
+    group = SimpleNamespace(steps=steps or {})
     return Nemesis(
         entries=entries,
-        cluster=SimpleNamespace(nodes=nodes),
+        cluster=SimpleNamespace(nodes=nodes, group=lambda node: group),
         journal=journal,
         seed=1,  # type: ignore[arg-type]
         roles=lambda: {"n1": "primary"},
         client_zones=[],
-        steps=steps or {},
         **more,
     )
 

@@ -34,7 +34,6 @@ def up(
     """Start a topology and leave it running, without clients or faults."""
     import secrets
 
-    from chaos.registry import SYSTEMS
     from chaos.runner import images_for
     from chaos.runtime.cluster import Plan, RunningCluster
     from chaos.runtime.docker import KEEP
@@ -43,12 +42,11 @@ def up(
     spec = load_topology(topology, set_ or ()).topology
     client = connect(start=True)
     remove_leftovers(client)
-    system = SYSTEMS.get(spec.system)
-    images = images_for(system, spec.image, client, image_progress)
+    images = images_for(spec, client, image_progress)
     run_id = secrets.token_hex(4)
     cluster = RunningCluster(
         client,
-        Plan(run_id=run_id, topology=spec, system=system, images=images, owner=KEEP),
+        Plan(run_id=run_id, topology=spec, images=images, owner=KEEP),
     )
     started = time.monotonic()
     try:
@@ -59,7 +57,8 @@ def up(
     cluster.hang_up()
     out.print(f"{spec.name} is up after {time.monotonic() - started:.1f} s (run {run_id})")
     _print_states([c for c in _attached(client) if c.run == run_id])
-    out.print("next: aftershock exec n1 -- …   aftershock logs n1   aftershock down")
+    node = next(iter(spec.nodes))
+    out.print(f"next: aftershock exec {node} -- …   aftershock logs {node}   aftershock down")
 
 
 def ps(json: Json = False) -> None:
@@ -140,11 +139,13 @@ def _print_states(clusters: list[AttachedCluster], json: bool = False) -> None:
     if json:
         print_json([dataclasses.asdict(row) for row in rows])
         return
+    grouped = ["group"] if any(r.group for r in rows) else []
     table(
-        ("topology", "node", "zone", "role", "address", "ready", "state", "run"),
+        ("topology", *grouped, "node", "zone", "role", "address", "ready", "state", "run"),
         [
             (
                 r.topology,
+                *([r.group] if grouped else []),
                 r.node,
                 r.zone,
                 r.role,

@@ -39,23 +39,32 @@ def probe_isolation(
     The topology is started for it and removed afterwards.
     """
     from chaos.isolation.play import probe
-    from chaos.registry import SYSTEMS
     from chaos.spec.files import load_topology
 
     spec = load_topology(topology, set_ or ()).topology
-    system = SYSTEMS.get(spec.system)
+    name, system = _speaking(spec)
     levels = _levels(system, level or ())
-    with _running(spec, system) as cluster:
+    with _running(spec) as cluster:
         outcomes = []
-        for outcome in probe(_speaker(system), cluster, levels):
+        for outcome in probe(_speaker(system), cluster.groups[name], levels):
             outcomes.append(outcome)
             say(f"{outcome.level:<16} {outcome.probe:<9} {outcome.verdict}")
     if json:
-        print_json(_as_json(spec, outcomes))
+        print_json(_as_json(spec, system, outcomes))
         return
     if steps:
         _print_steps(outcomes)
     _print_table(outcomes, levels)
+
+
+def _speaking(spec: Topology) -> tuple[str, System]:
+    """The group that has SQL transactions, and its system; else the first, to be refused."""
+    from chaos.registry import SYSTEMS
+    from chaos.systems.base import SpeaksSql
+
+    found = [(name, SYSTEMS.get(group.system)) for name, group in spec.each_group().items()]
+    able = [(name, system) for name, system in found if isinstance(system, SpeaksSql)]
+    return (able or found)[0]
 
 
 def _speaker(system: System) -> SpeaksSql:
@@ -84,7 +93,7 @@ def _levels(system: System, asked: Sequence[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(spec: Topology, system: System) -> Iterator[RunningCluster]:
+def _running(spec: Topology) -> Iterator[RunningCluster]:
     """The topology, started for this alone."""
     import secrets
 
@@ -94,9 +103,9 @@ def _running(spec: Topology, system: System) -> Iterator[RunningCluster]:
 
     client = connect(start=True)
     remove_leftovers(client)
-    images = images_for(system, spec.image, client, image_progress)
+    images = images_for(spec, client, image_progress)
     run_id = secrets.token_hex(4)
-    plan = Plan(run_id=run_id, topology=spec, system=system, images=images, owner=owner())
+    plan = Plan(run_id=run_id, topology=spec, images=images, owner=owner())
     cluster = RunningCluster(client, plan)
     try:
         cluster.up(say)
@@ -136,11 +145,11 @@ def _print_steps(outcomes: Sequence[Outcome]) -> None:
                 out.print(f"  {line}", markup=False)
 
 
-def _as_json(spec: Topology, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _as_json(spec: Topology, system: System, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "version": 1,
         "topology": spec.name,
-        "system": spec.system,
+        "system": system.name,
         "probes": [
             {
                 "probe": outcome.probe,

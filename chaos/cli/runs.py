@@ -91,7 +91,6 @@ def run_one(
     """Run, judge, write results.json; the run directory and the results."""
     from chaos.cli.live import LiveWatch
     from chaos.cli.schedule import drawn_lines, hold_against_host
-    from chaos.registry import SYSTEMS
     from chaos.runner import Order, images_for
     from chaos.runner import run as run_experiment
     from chaos.runtime import engine
@@ -106,8 +105,7 @@ def run_one(
             err.print(line, markup=False)
     client = connect(start=True)
     remove_leftovers(client)
-    system = SYSTEMS.get(loaded.topology.system)
-    images = images_for(system, loaded.topology.image, client, image_progress)
+    images = images_for(loaded.topology, client, image_progress)
     ladders = hold_against_host(loaded, client, images["agent"])
     order = Order(
         loaded=loaded,

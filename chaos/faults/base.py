@@ -110,7 +110,7 @@ def own_link(node: str) -> Link:
 def react(scene: Scene, link: Link, within_s: float = REACTION_S) -> Reaction:
     """Connect through `link`, send what a live server answers at once, see what comes back."""
     address = scene.cluster.address(link.node, link.port, link.zone)
-    return request(address, scene.cluster.knock(link.port), within_s)
+    return request(address, scene.cluster.group(link.node).knock(link.port), within_s)
 
 
 def wait_answer(scene: Scene, link: Link, deadline_s: float) -> Reaction:

@@ -49,7 +49,7 @@ class _Flow(OnLinks):
     def _bulk(
         self, scene: Scene, link: Link, up: int, down: int, want: int, within_s: float
     ) -> tuple[Talk, int] | None:
-        send = scene.cluster.bulk(link.port, up, down)
+        send = scene.cluster.group(link.node).bulk(link.port, up, down)
         if send is None:
             return None
         address = self.address(scene, link)
@@ -285,7 +285,9 @@ class ClientSlowClose(OnLinks):
 
     def look(self, scene: Scene, link: Link, within_s: float) -> Reading:
         """From our close to the other side's."""
-        end, ms = hang_up(self.address(scene, link), scene.cluster.knock(link.port), within_s)
+        end, ms = hang_up(
+            self.address(scene, link), scene.cluster.group(link.node).knock(link.port), within_s
+        )
         return Reading(end="enough" if end in ("closed", "reset") else end, ms=ms)
 
     def wrong(self, before: Reading, reading: Reading) -> str:

@@ -76,7 +76,7 @@ class _Clock(OnNodes):
         """Put the stub in, which adds nothing yet, and begin to read the clocks."""
         super().prepare(scene)
         for node in self.nodes:
-            if ask := scene.cluster.clock(node, ASK_S):
+            if ask := scene.cluster.group(node).clock(node, ASK_S):
                 lasts_s = self.entry.for_ns / 1e9 + MARGIN_S
                 self._watches[node] = Watch(node, ask, self._others(scene, node), lasts_s)
         self.ask(scene, "clock_ready", fault=self.id)

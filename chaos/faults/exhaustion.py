@@ -31,7 +31,7 @@ SERVED = "served"
 def newcomer(scene: Scene, node: str, within_s: float = NEWCOMER_S) -> str:
     """What a new client gets: served, or how it was turned away (refused, closed, silent, …)."""
     link = own_link(node)
-    handshake = scene.cluster.handshake(link.port)
+    handshake = scene.cluster.group(node).handshake(link.port)
     try:
         address = scene.cluster.address(link.node, link.port, link.zone)
         with socket.create_connection(address, timeout=within_s) as line:
@@ -113,13 +113,8 @@ class ConnectionExhaustion(_Exhaustion):
     def inject(self, scene: Scene) -> None:
         """Open connections on all nodes, and wait until they are full or have enough."""
         self.claim(scene, HINDERED)
-        handshake = scene.cluster.handshake("db")
-        addresses = {node.name: node.address for node in scene.cluster.nodes}
-        common = {"fault": self.id, "port": scene.cluster.port("db"), "say": handshake.say.hex(),
-                  "served": handshake.served.hex(),
-                  "count": self.entry.count or COUNT_MAX}  # fmt: skip
         up = [node for node in self.nodes if node not in self.before]
-        requests = {n: ("crowd", {**common, "address": addresses[n]}) for n in up}
+        requests = {node: ("crowd", self._asked(scene, node)) for node in up}
         ask_all(scene.cluster.agents(), requests)
         end = time.monotonic() + FILL_S
         while time.monotonic() < end:
@@ -129,6 +124,19 @@ class ConnectionExhaustion(_Exhaustion):
             time.sleep(0.01)
         since = [s["since_ns"] for s in self._states(scene).values() if s["since_ns"]]
         self.effect_ns = max(since, default=time.monotonic_ns())
+
+    def _asked(self, scene: Scene, node: str) -> dict[str, Any]:
+        """What the agent of a node is to do."""
+        group = scene.cluster.group(node)
+        handshake = group.handshake("db")
+        return {
+            "fault": self.id,
+            "address": next(n.address for n in scene.cluster.nodes if n.name == node),
+            "port": group.system.ports["db"],
+            "say": handshake.say.hex(),
+            "served": handshake.served.hex(),
+            "count": self.entry.count or COUNT_MAX,
+        }
 
     def _states(self, scene: Scene) -> dict[str, Any]:
         up = [node for node in self.nodes if node not in self.before]

@@ -74,7 +74,7 @@ class Partition:
         self._ways = [way for a, b in found.pairs for way in cluster.ways([a], [b])]
         if not self._ways:
             raise FaultError(f"{self.id}: nothing to cut between {' '.join(found.told)}")
-        self._ports = [cluster.port(port) for port in self._entry.ports]
+        self._ports = cluster.ports(*self._entry.ports) if self._entry.ports else []
         ports: list[int | None] = [*self._ports] or [None]
         self._lanes = [Lane(way, port) for way in self._ways for port in ports]
         self._cut = Beaconing(f"{self.id}-cut", self._lanes)
@@ -82,7 +82,7 @@ class Partition:
         if self._ports:
             self._beside = [Lane(way) for way in self._ways]
             self._cut = Beaconing(f"{self.id}-cut", [*self._lanes, *self._beside])
-            other = [n for n in (*cluster.ports.values(), UNUSED_PORT) if n not in self._ports]
+            other = [n for n in (*cluster.ports(), UNUSED_PORT) if n not in self._ports]
             tried = [Lane(way, other[0]) for way in self._ways]
             self._connects = Connecting(self.id, [*self._lanes, *tried])
         return list(found.told)

@@ -34,8 +34,8 @@ def press(scene: Scene, nodes: Sequence[str], seconds: float) -> dict[str, float
 def _ask(scene: Scene, node: str, seconds: float) -> list[float]:
     link = own_link(node)
     address = scene.cluster.address(link.node, link.port, link.zone)
-    knock = scene.cluster.knock(link.port)
-    much = scene.cluster.bulk(link.port, 0, ANSWER_BYTES)
+    knock = scene.cluster.group(link.node).knock(link.port)
+    much = scene.cluster.group(link.node).bulk(link.port, 0, ANSWER_BYTES)
     end = time.monotonic() + seconds
     times: list[float] = []
     pipelines = True

@@ -25,7 +25,6 @@ from chaos.healing.undo import Undone, undo
 from chaos.record import rundir
 from chaos.record.journal import Journal, faults_from_journal, open_faults, read_journal
 from chaos.record.liveness import alive, same_boot
-from chaos.registry import SYSTEMS
 from chaos.runtime.clients import dial
 from chaos.runtime.knock import Reaction, request
 from chaos.runtime.toxiproxy import API_PORT, Links
@@ -272,7 +271,7 @@ def _answer(remains: Remains, node: str, restless: bool) -> Reaction:
     if remains.cluster is None:
         return Reaction("not asked: the clients' pod does not run", 0.0, time.monotonic_ns())
     try:
-        knock = SYSTEMS.get(remains.cluster.system_name).knocks["db"]
+        knock = remains.cluster.group(node).system.knocks["db"]
         address = remains.cluster.address(node, "db")
     except (AftershockError, KeyError) as error:
         return Reaction(f"not asked: {error}", 0.0, time.monotonic_ns())

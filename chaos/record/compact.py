@@ -13,7 +13,7 @@ from chaos.errors import RecordError
 from chaos.record import merge, rundir
 from chaos.record.schema import HISTORY, SAMPLES
 from chaos.record.segment import read_segment
-from chaos.record.tables import write_parquet
+from chaos.record.tables import conform, write_parquet
 
 ROW_GROUP_ROWS = 1 << 17
 SAMPLES_SEGMENT = "samples.arrows"
@@ -43,7 +43,7 @@ def compact(path: Path) -> int | None:
         if until_ns is not None:
             rundir.write_json(path / rundir.RUN_JSON, meta | {"cut_ns": until_ns})
         # One row group: a sample at a time would cost two kilobytes each.
-        held = pa.Table.from_batches(samples(path), schema=SAMPLES).combine_chunks()
+        held = samples(path).combine_chunks()
         write_parquet(path / rundir.SAMPLES, held)
         _write(path / rundir.HISTORY, _dictionaries(_row_groups(merge.merged(scans))))
         _remove_segments(path)
@@ -61,10 +61,14 @@ def cut_of(meta: dict[str, Any]) -> int | None:
     return cut if isinstance(cut, int) else None
 
 
-def samples(path: Path) -> list[pa.RecordBatch]:
+def samples(path: Path) -> pa.Table:
     """What the segment of samples holds."""
     segment = path / rundir.SEGMENTS / SAMPLES_SEGMENT
-    return [batch.rows for batch in read_segment(segment, SAMPLES)] if segment.exists() else []
+    if not segment.exists():
+        return SAMPLES.empty_table()
+    rows = [batch.rows for batch in read_segment(segment, SAMPLES)]
+    table = pa.Table.from_batches(rows, schema=None if rows else SAMPLES)
+    return conform(table, SAMPLES, str(segment))
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -127,8 +127,7 @@ def _faults(path: Path) -> pa.Table:
 def _samples(path: Path) -> pa.Table:
     if (path / rundir.SAMPLES).exists():
         return read_parquet(path / rundir.SAMPLES, SAMPLES)
-    table = pa.Table.from_batches(samples(path), schema=SAMPLES)
-    return conform(table, SAMPLES, str(path / rundir.SEGMENTS))
+    return samples(path)
 
 
 def _notes(path: Path, meta: dict[str, Any], until_ns: int | None) -> list[str]:

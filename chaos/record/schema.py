@@ -58,7 +58,6 @@ def without_added(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field for field in schema if field.name not in ADDED])
 
 
-
 # One row per fault, or per operator step (kind = "step": only the inject times are set).
 FAULTS = pa.schema(
     [

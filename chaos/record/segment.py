@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from chaos.errors import RecordError
+from chaos.record.schema import without_added
 
 FSYNC_S = 1.0
 TIME_NS_MAX = 2**62
@@ -120,7 +121,7 @@ def read_segment(path: Path, schema: pa.Schema) -> Iterator[Batch]:
             stream = pa.ipc.open_stream(source)
         except (pa.ArrowException, OSError, ValueError):
             return
-        if stream.schema != schema:
+        if stream.schema not in (schema, without_added(schema)):
             raise RecordError(f"{path}: expected the columns {', '.join(schema.names)}")
         while (batch := _next(stream)) is not None:
             yield batch

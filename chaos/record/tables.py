@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from chaos.errors import RecordError
 from chaos.record import rundir
-from chaos.record.schema import FAULTS, HISTORY, SAMPLES
+from chaos.record.schema import ADDED, FAULTS, HISTORY, SAMPLES
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 
@@ -67,6 +67,10 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
 
     `schema` may be a selection of HISTORY's, FAULTS' or SAMPLES' columns.
     """
+    for name in (name for name in ADDED if name in schema.names):
+        if name not in table.column_names:
+            nulls = pa.nulls(len(table), schema.field(name).type)
+            table = table.append_column(schema.field(name), nulls)
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise RecordError(

@@ -7,7 +7,7 @@ agent has one controller only.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from chaos.runtime.docker import (
     owner_alive,
 )
 from chaos.runtime.toxiproxy import OBSERVER, Link
-from chaos.systems.base import Address, HasRoles, Node
+from chaos.systems.base import Address, HasRoles, Node, System
 
 ROLE_TIMEOUT_S = 1.0
 
@@ -40,6 +40,7 @@ class NodeState:
     run: str
     topology: str
     node: str
+    group: str  # "" where the topology has none
     zone: str
     role: str  # as it claims; "down" when its containers do not run
     address: str
@@ -47,8 +48,25 @@ class NodeState:
     state: str  # kept | running | leftover
 
 
+READY = ("primary", "member", "replica")  # roles of a node that belongs to a working cluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedGroup:
+    """Fulfils `chaos.systems.base.Reachable` for the nodes that run one system."""
+
+    cluster: AttachedCluster
+    system: System
+    settings: Mapping[str, Any]
+    nodes: Sequence[Node]
+
+    def address(self, node: str, port: str, zone: str | None = None) -> Address:
+        """Where to dial `port` of `node` through `zone`'s link, or the controller's own."""
+        return self.cluster.address(node, port, zone)
+
+
 class AttachedCluster:
-    """Fulfils `chaos.systems.base.Reachable`: enough to ask nodes who they are."""
+    """Enough of a running topology to ask its nodes who they are."""
 
     def __init__(self, run: str, clients: Any, databases: dict[str, list[Any]]) -> None:
         """`clients`: the container of the clients' agent, which knows what was started."""
@@ -56,9 +74,8 @@ class AttachedCluster:
         self.run = run
         self.topology = clients.labels[LABEL_TOPOLOGY]
         self.owner = clients.labels[LABEL_OWNER]
-        self.system_name = spec["system"]
-        self.settings = spec["settings"]
         self.nodes = [Node(**node) for node in spec["nodes"]]
+        self.groups = spec["groups"]
         self._databases = databases
         self._addresses = link_addresses(clients, [Link(*names) for names in spec["links"]])
 
@@ -75,26 +92,37 @@ class AttachedCluster:
 
     def states(self) -> list[NodeState]:
         """What each node says now."""
-        system = SYSTEMS.get(self.system_name)
         rows = []
         for node in self.nodes:
+            group = self.group(node.name)
             up = all(c.status == "running" for c in self._databases.get(node.name, []))
             role = "down"
-            if up and isinstance(system, HasRoles):
-                role = system.observer(self, node.name, ROLE_TIMEOUT_S)().role
+            if up and isinstance(group.system, HasRoles):
+                role = group.system.observer(group, node.name, ROLE_TIMEOUT_S)().role
             rows.append(
                 NodeState(
                     run=self.run,
                     topology=self.topology,
                     node=node.name,
+                    group=node.group,
                     zone=node.zone,
                     role=role,
                     address=node.address,
-                    ready=role in ("primary", "replica"),
+                    ready=role in READY,
                     state=self.state,
                 )
             )
         return rows
+
+    def group(self, node: str) -> AttachedGroup:
+        """The group that a node belongs to."""
+        name = next(each.group for each in self.nodes if each.name == node)
+        return AttachedGroup(
+            cluster=self,
+            system=SYSTEMS.get(self.groups[name]["system"]),
+            settings=self.groups[name]["settings"],
+            nodes=[node for node in self.nodes if node.group == name],
+        )
 
     def containers(self, node: str) -> list[Any]:
         """The node's database containers; UsageError for a node that is not there."""

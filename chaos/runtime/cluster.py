@@ -14,7 +14,7 @@ import docker
 
 from chaos.agent.link import AgentLink, ask_all
 from chaos.errors import AftershockError, ClusterError
-from chaos.runtime import base_links
+from chaos.runtime import base_links, groups
 from chaos.runtime.claims import Claims
 from chaos.runtime.clients import ClientsPod
 from chaos.runtime.disks import Disk
@@ -28,24 +28,14 @@ from chaos.runtime.docker import (
     reaches_directly,
     remove_run,
 )
+from chaos.runtime.groups import RunningGroup
 from chaos.runtime.helper import Helper, made_disks
 from chaos.runtime.pod import Pod
 from chaos.runtime.toxiproxy import OBSERVER, Link, Links
 from chaos.runtime.ways import CLIENTS, Layout, Way
-from chaos.spec.checks import placed
+from chaos.spec.group_checks import placed
 from chaos.spec.topology import Topology
-from chaos.systems.base import (
-    Address,
-    ClockReading,
-    ContainerSpec,
-    Handshake,
-    HasBulk,
-    HasClock,
-    HasHandshakes,
-    Node,
-    StartsEmpty,
-    System,
-)
+from chaos.systems.base import Address, ContainerSpec, Node, StartsEmpty
 
 # Claims on a node: its database is kept down; it does not answer; it may not answer; the engine
 # froze it.
@@ -58,14 +48,13 @@ class Plan:
 
     run_id: str
     topology: Topology
-    system: System
-    images: Mapping[str, str]  # image folder → reference; has "agent" and "toxiproxy"
+    images: Mapping[str, str]  # as `chaos.runtime.groups.wanted_images` names them → id
     owner: str
     record: str = ""  # the run directory; "" when there is none
 
 
 class RunningCluster:
-    """Fulfils `chaos.systems.base.Cluster`."""
+    """All nodes, whatever they run; `groups` are what the systems' code sees."""
 
     def __init__(self, client: docker.DockerClient, plan: Plan) -> None:
         self._client = client
@@ -80,8 +69,10 @@ class RunningCluster:
         self._own = (client, plan.images["agent"], self._prefix, self._labels)
         self._network: Any = None
         self.clients = ClientsPod(client, self._prefix, self._labels)
-        self.settings: Mapping[str, Any] = plan.topology.settings
         self.nodes: list[Node] = []
+        self.groups = {
+            name: RunningGroup(self, spec) for name, spec in plan.topology.each_group().items()
+        }
         self.pods: dict[str, Pod] = {}
         self.layout: Layout
         self.hello: dict[str, dict[str, Any]] = {}
@@ -93,7 +84,7 @@ class RunningCluster:
         """Start everything and form the cluster. Whatever happens, `down` removes it."""
         self._start()
         say("forming the cluster")
-        self._plan.system.form(self)
+        groups.form(self.groups)
         if self.disks:
             asked = ("witness", dict[str, Any]())
             ask_all(self.agents(), dict.fromkeys(self.disks, asked), 10.0)
@@ -107,7 +98,7 @@ class RunningCluster:
         nodes = placed(plan.topology)
         self.layout = Layout(base, [n.name for n in nodes], list(plan.topology.clients))
         self.nodes = [dataclasses.replace(n, address=self.layout.nodes[n.name]) for n in nodes]
-        specs = {n.name: plan.system.containers(n, self.nodes, self.settings) for n in self.nodes}
+        specs = {n.name: self.group(n.name).containers(n) for n in self.nodes}
         with (
             made_disks(*self._own, plan.topology.disk, specs) as self.disks,
             ThreadPoolExecutor(len(self.nodes) + 1) as pool,
@@ -131,7 +122,7 @@ class RunningCluster:
             plan.images["agent"], self._network.name, peers, self.layout.aliases(node.name)
         )
         self._delay(node.name, pod.link)
-        pod.start_databases(specs, plan.images)
+        pod.start_databases(specs, self.group(node.name).images(plan.images))
 
     def _start_clients(self, gateway: str) -> None:
         alias, own = self.layout.alias, self.layout.nodes
@@ -139,7 +130,7 @@ class RunningCluster:
             Link(zone, node, port): f"{own[node] if zone == OBSERVER else alias(node, zone)}:{n}"
             for zone in (OBSERVER, *self._plan.topology.clients)
             for node in own
-            for port, n in self._plan.system.ports.items()
+            for port, n in self.group(node).system.ports.items()
         }
         self.hello[CLIENTS] = self.clients.start(
             self._plan.images,
@@ -159,8 +150,10 @@ class RunningCluster:
         """What `attached.py` needs to know this cluster again, as a label."""
         return json.dumps(
             {
-                "system": self._plan.system.name,
-                "settings": dict(self.settings),
+                "groups": {
+                    name: {"system": group.system.name, "settings": dict(group.settings)}
+                    for name, group in self.groups.items()
+                },
                 "nodes": [dataclasses.asdict(node) for node in self.nodes],
                 "links": [[link.zone, link.node, link.port] for link in links],
             }
@@ -200,42 +193,15 @@ class RunningCluster:
         `clients@ZONE` (chaos/runtime/ways.py)."""
         return self.layout.ways(sources, destinations)
 
-    @property
-    def ports(self) -> Mapping[str, int]:
-        """The system's ports, by name."""
-        return self._plan.system.ports
+    def group(self, node: str) -> RunningGroup:
+        """The group that a node belongs to."""
+        return self.groups[next(n.group for n in self.nodes if n.name == node)]
 
-    def port(self, port: str | int) -> int:
-        """The number of a port given by name or number."""
-        return port if isinstance(port, int) else self.ports[port]
-
-    def knock(self, port: str) -> bytes:
-        """What a live server on that port answers at once."""
-        return self._plan.system.knocks[port]
-
-    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes | None:
-        """A request of so many bytes with an answer of so many; None where the system has none."""
-        system, sizes = self._plan.system, (request_bytes, answer_bytes)
-        return system.bulk(port, *sizes) if isinstance(system, HasBulk) else None
-
-    def clock(self, node: str, timeout_s: float) -> Callable[[], ClockReading | None] | None:
-        """A function that asks the node what time it is; None where the system has no such."""
-        system = self._plan.system
-        return system.clock(self, node, timeout_s) if isinstance(system, HasClock) else None
-
-    def handshake(self, port: str) -> Handshake:
-        """How a connection to that port begins that the server counts, and serves."""
-        system = self._plan.system
-        if isinstance(system, HasHandshakes) and port in system.handshakes:
-            return system.handshakes[port]
-        return Handshake(say=self.knock(port), served=b"")
-
-    def endpoints(self, zone: str) -> dict[str, dict[str, Address]]:
-        """{node: {port name: address}} through the links of `zone`."""
-        return {
-            node.name: {p: self.address(node.name, p, zone) for p in self._plan.system.ports}
-            for node in self.nodes
-        }
+    def ports(self, *names: str | int) -> list[int]:
+        """The numbers of ports given by name or number, in whatever group; all if none are."""
+        every = [port for group in self.groups.values() for port in group.system.ports]
+        found = [groups.port_numbers(self.groups.values(), port) for port in names or every]
+        return list(dict.fromkeys(number for numbers in found for number in numbers))
 
     def execute(
         self,
@@ -303,8 +269,9 @@ class RunningCluster:
     def _as_new(self, node: str) -> None:
         """Have the cluster take an emptied node for a new one, if the database needs that."""
         if node in self._empty:
-            if isinstance(self._plan.system, StartsEmpty):
-                self.pods[node].recreate(self._plan.system.start_empty(self, node))
+            group = self.group(node)
+            if isinstance(group.system, StartsEmpty):
+                self.pods[node].recreate(group.system.start_empty(group, node))
             self._empty.discard(node)
 
     def _start_pod_again(self, node: str) -> None:

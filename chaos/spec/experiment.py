@@ -11,6 +11,7 @@ from chaos.spec.entries.base import SECOND_NS
 from chaos.spec.fields import (
     ITEMS,
     DurationNs,
+    HostName,
     Model,
     Name,
     Number,
@@ -29,6 +30,10 @@ class WorkloadSpec(Model):
 
     name: Text
     """A name from `aftershock list workloads`."""
+    on: HostName | None = None
+    """In a topology with groups, the one that clients use; left out, the one no other uses."""
+    groups: dict[Text, HostName] = Field(default_factory=dict)
+    """Of a workload with several parts, which group serves which: {cache: redis, store: db}."""
     rate: RatePerS | None = None
     """Operations per second over all clients; left out, each client goes as fast as it can."""
     mix: dict[Text, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)

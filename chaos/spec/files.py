@@ -15,7 +15,8 @@ from chaos import paths
 from chaos.errors import SpecError
 from chaos.record import rundir
 from chaos.registry import did_you_mean
-from chaos.spec.checks import Complaint, check_experiment, check_topology
+from chaos.spec.checks import check_experiment
+from chaos.spec.complaints import Complaint
 from chaos.spec.drawing import expanded
 from chaos.spec.experiment import Experiment
 from chaos.spec.load import Document, Value, parse_document, read_document
@@ -25,6 +26,7 @@ from chaos.spec.random_checks import check_random
 from chaos.spec.random_schedule import RandomSchedule
 from chaos.spec.story import Story
 from chaos.spec.topology import Topology
+from chaos.spec.topology_checks import check_topology
 from chaos.spec.workload_checks import check_workload, filled
 from chaos.units import shown
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.spec.checks import Complaint, check_entry, load_system
+from chaos.spec.checks import check_entry
+from chaos.spec.complaints import Complaint
 from chaos.spec.drawing import SHORTEST_MS, most, window_ms
 from chaos.spec.experiment import Experiment
+from chaos.spec.group_checks import systems
+from chaos.spec.parts import served
 from chaos.spec.random_schedule import RandomSchedule
 from chaos.spec.topology import Topology
 from chaos.systems.base import HasRoles
@@ -17,20 +20,19 @@ MS = 1_000_000
 
 def check_random(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
     """Everything about the drawn part of an experiment that can be said before it is drawn."""
-    system = load_system(topology.system)
-    if isinstance(system, Complaint):
-        return  # said of the topology
     if experiment.random is not None:
         for index, each in enumerate(experiment.random.mix):
-            yield from check_entry(each.entry, ("random", "mix", index), topology, system)
+            yield from check_entry(each.entry, ("random", "mix", index), topology)
         yield from _times(experiment.random, experiment.duration_ns)
+    asked = [systems(topology).get(name) for name in served(experiment, topology)]
+    dumb = [system.name for system in asked if system and not isinstance(system, HasRoles)]
     for index, condition in enumerate(experiment.abort_when):
         keys = {"no_quorum": condition.no_quorum_ns, "no_primary": condition.no_primary_ns}
         for key, given in keys.items():
-            if given is not None and not isinstance(system, HasRoles):
+            if given is not None and dumb:
                 yield Complaint(
                     path=("abort_when", index, key),
-                    message=f"{system.name} nodes do not say which role they have",
+                    message=f"{dumb[0]} nodes do not say which role they have",
                     fix="write `error_rate:` instead",
                 )
 

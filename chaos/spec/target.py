@@ -1,8 +1,9 @@
 """Whom a fault or an operator's step is meant for, resolved when it is injected.
 
-A target is a node's name, a place (`zone:NAME`, `region:NAME`, `provider:NAME`), a role (`primary`,
-`replica`), or a choice (`one`, `all`, `majority`, `minority`, `random(N)`). Roles are what the
-nodes claim at that moment, so `primary` may be two nodes. Choices are drawn from the run's seed.
+A target is a node's name, a place (`zone:NAME`, `region:NAME`, `provider:NAME`), a group
+(`group:NAME`), a role (`primary`, `replica`), or a choice (`one`, `all`, `majority`, `minority`,
+`random(N)`); with `GROUP/` in front, among the nodes of that group only. Roles are what the nodes
+claim at that moment, so `primary` may be two nodes. Choices are drawn from the run's seed.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol, TypeVar
 
 from chaos.errors import FaultError
 from chaos.units import shown
@@ -23,8 +24,10 @@ WORDS = (*ROLES, *CHOICES)
 _NAME = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 _ZONE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
 PLACES = ("zone", "region", "provider")
-_PLACE = rf"({'|'.join(PLACES)}):({_ZONE})"
+BY_PLACE = (*PLACES, "group")  # kinds of targets that are written KIND:NAME
+_PLACE = rf"({'|'.join(BY_PLACE)}):({_ZONE})"
 _RANDOM = r"random\(([1-9][0-9]{0,2})\)"
+_TARGET = rf"(?:{_NAME}/)?(?:{_NAME}|{_PLACE}|{_RANDOM})"
 
 
 class TargetError(ValueError):
@@ -54,17 +57,25 @@ class Placed(Protocol):
     def provider(self) -> str | None:
         """Whose region it is, if the topology says so."""
 
+    @property
+    def group(self) -> str:
+        """The topology's group it belongs to; "" where there are none."""
+
+
+P = TypeVar("P", bound=Placed)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A parsed target. `kind` is node, zone, region, provider, role,
+    """A parsed target. `kind` is node, zone, region, provider, group, role,
     choice or random; `str()` gives the YAML."""
 
-    PATTERN: ClassVar[str] = rf"^({_NAME}|{_PLACE}|{_RANDOM})$"
+    PATTERN: ClassVar[str] = rf"^({_TARGET})$"
 
     kind: str
     name: str  # the node, place, role or choice; "" for random
     count: int = 0  # random only: how many nodes
+    group: str = ""  # only nodes of this group are meant; "": of all
 
     @classmethod
     def parse(cls, text: object) -> Target:
@@ -72,6 +83,8 @@ class Target:
         if isinstance(text, Target):
             return text
         if isinstance(text, str):
+            if match := re.fullmatch(rf"({_NAME})/([^/]+)", text):
+                return replace(cls.parse(match[2]), group=match[1])
             if text in ROLES:
                 return cls(kind="role", name=text)
             if text in CHOICES:
@@ -86,15 +99,17 @@ class Target:
         if isinstance(text, str) and re.fullmatch(_NAME, text.lower()):
             fix = f"write {text.lower()}"
         raise TargetError(
-            "expected a node's name, zone:NAME, region:NAME, provider:NAME, primary, replica, one,"
-            f" all, majority, minority or random(N), got {shown(text)}",
+            "expected a node's name, zone:NAME, region:NAME, provider:NAME, group:NAME, primary,"
+            " replica, one, all, majority, minority or random(N), or GROUP/ and one of these,"
+            f" got {shown(text)}",
             fix,
         )
 
     def __str__(self) -> str:
-        if self.kind in PLACES:
-            return f"{self.kind}:{self.name}"
-        return f"random({self.count})" if self.kind == "random" else self.name
+        name = f"random({self.count})" if self.kind == "random" else self.name
+        if self.kind in BY_PLACE:
+            name = f"{self.kind}:{self.name}"
+        return f"{self.group}/{name}" if self.group else name
 
     def resolve(
         self, nodes: Sequence[Placed], roles: Mapping[str, str], rng: random.Random
@@ -104,10 +119,11 @@ class Target:
         `roles` maps each node to the role it claims now. FaultError, with the reason, if no node
         matches. Only `one`, `majority`, `minority` and `random(N)` draw from `rng`.
         """
+        nodes = self.among(nodes)
         every = [node.name for node in nodes]
         if self.kind == "node":
             found = [name for name in every if name == self.name]
-        elif self.kind in PLACES:
+        elif self.kind in BY_PLACE:
             found = [node.name for node in nodes if getattr(node, self.kind) == self.name]
         elif self.kind == "role":
             found = [name for name in every if roles.get(name) == self.name]
@@ -121,6 +137,10 @@ class Target:
                 detail=f"nodes and the roles they claim: {claims or 'none'}",
             )
         return found
+
+    def among(self, nodes: Sequence[P]) -> Sequence[P]:
+        """Those of `nodes` that are looked at: of its group, if it names one."""
+        return [node for node in nodes if node.group == self.group] if self.group else nodes
 
     def most(self, nodes: int) -> int:
         """How many of `nodes` nodes a choice takes; all of them for a name, zone or role."""
@@ -144,7 +164,7 @@ class Target:
 class Side:
     """A member of one side of a partition: a target, or the clients that live in a zone."""
 
-    PATTERN: ClassVar[str] = rf"^({_NAME}|{_PLACE}|{_RANDOM}|clients@{_ZONE})$"
+    PATTERN: ClassVar[str] = rf"^({_TARGET}|clients@{_ZONE})$"
 
     target: Target | None = None
     clients_zone: str | None = None

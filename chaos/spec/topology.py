@@ -1,10 +1,12 @@
-"""A topology: which database, on which nodes, where, and what such machines cost."""
+"""A topology: which databases, on which nodes, where, and what such machines cost."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from chaos.spec.fields import (
     ITEMS,
@@ -19,7 +21,7 @@ from chaos.spec.fields import (
     Whole,
     Wrong,
 )
-from chaos.units import format_size
+from chaos.units import format_size, shown
 
 ADDRESSES_MAX = 245  # for nodes and for the clients' ways to them: what a /24 has to spare
 
@@ -27,7 +29,10 @@ ADDRESSES_MAX = 245  # for nodes and for the clients' ways to them: what a /24 h
 DISK_BYTES_MIN = {"ext4": 64 * 10**6, "xfs": 300 * 2**20}
 DISK_BYTES_MAX = 64 * 10**9
 
+NODES_MAX = 64
+
 Count = Annotated[Whole, Field(ge=1, le=256)]
+NodeCount = Annotated[Whole, Field(ge=1, le=NODES_MAX)]
 
 
 class Region(Model):
@@ -59,6 +64,8 @@ class TopologyNode(Model):
     """The zone it lives in."""
     role: Literal["primary", "replica"] | None = None
     """The role it starts in; left out, the system decides."""
+    group: HostName | None = None
+    """With `groups:`, the group it belongs to."""
 
 
 class Disk(Model):
@@ -92,6 +99,50 @@ class Cost(Model):
     """GB sent to each replica a month; left out, it is scaled up from what the run measured."""
 
 
+class GroupSpec(Model):
+    """One of several databases of a topology."""
+
+    system: Text
+    """The database: a name from `aftershock list systems`."""
+    settings: dict[Text, Setting] = Field(default_factory=dict)
+    """The database's settings; each system documents its own."""
+    image: dict[Text, Text] = Field(default_factory=dict)
+    """Container images to use instead of ours: {redis: docker.io/library/redis:8}."""
+    uses: dict[Text, HostName] = Field(default_factory=dict)
+    """Other groups that the system needs, by what it calls them: {dcs: etcd}."""
+    nodes: NodeCount | None = None
+    """How many nodes, dealt over the zones in turn, instead of writing them under `nodes:`."""
+    cost: Cost | None = None
+    """Machines and disks of this group; left out, the topology's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Nodes that run one system together; without `groups:`, all nodes are one, called ""."""
+
+    name: str
+    path: tuple[str, ...]  # where it stands in the file
+    system: str
+    settings: Mapping[str, Any]
+    image: Mapping[str, str]
+    uses: Mapping[str, str]  # what the system calls another group → that group's name
+    nodes: Sequence[str]
+
+    def image_key(self, folder: str) -> str:
+        """What the image of `folder` is kept under: groups may override it differently."""
+        return f"{self.name}/{folder}" if self.name else folder
+
+
+def _counted(value: Any) -> Any:
+    """A number of nodes is spelled out before this; here are those that cannot be meant."""
+    if isinstance(value, int):
+        raise Wrong(
+            f"expected nodes by name, or how many from 1 to {NODES_MAX}, got {shown(value)}",
+            "write `nodes: 3`, or `nodes: {n1: {zone: us-east-a}}`",
+        )
+    return value
+
+
 class Topology(Model):
     """A topology file."""
 
@@ -99,16 +150,21 @@ class Topology(Model):
     """The name; the same as the file's."""
     about: Text = ""
     """One sentence on what is particular about it."""
-    system: Text
+    system: Text | None = None
     """The database: a name from `aftershock list systems`."""
     settings: dict[Text, Setting] = Field(default_factory=dict)
     """The database's settings; each system documents its own."""
+    groups: dict[HostName, GroupSpec] = Field(default_factory=dict)
+    """Several databases by name, instead of `system`, `settings` and `image`."""
     regions: dict[Name, Region]
     """Regions and their zones."""
     links: Annotated[tuple[Link, ...], ITEMS] = ()
     """Delays between places; a link between two zones beats that of their regions."""
-    nodes: dict[HostName, TopologyNode]
-    """Nodes by name."""
+    nodes: Annotated[
+        dict[HostName, TopologyNode],
+        BeforeValidator(_counted, json_schema_input_type=NodeCount | dict[HostName, TopologyNode]),
+    ] = Field(default_factory=dict)
+    """Nodes by name; or how many, which are called n1, n2, … and dealt over the zones in turn."""
     clients: dict[Name, Count] = Field(default_factory=dict)
     """Client processes by the zone they live in."""
     disk: Disk | None = None
@@ -117,6 +173,58 @@ class Topology(Model):
     """Machines and disks, for the monthly price."""
     image: dict[Text, Text] = Field(default_factory=dict)
     """Container images to use instead of ours: {redis: docker.io/library/redis:8}."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, value: Any) -> Any:
+        """`nodes: 3` of the topology and of its groups, as if they had been written one by one."""
+        zones = _zones_of(value)
+        if not zones:
+            return value
+        value = dict(value)
+        nodes = value.get("nodes", {})
+        if _is_count(nodes):
+            nodes = {f"n{k + 1}": {"zone": zones[k % len(zones)]} for k in range(nodes)}
+        if isinstance(nodes, dict) and isinstance(value.get("groups"), dict):
+            value["groups"] = groups = dict(value["groups"])
+            for name, group in groups.items():
+                if isinstance(group, dict) and _is_count(group.get("nodes")):
+                    count = group["nodes"]
+                    groups[name] = {key: given for key, given in group.items() if key != "nodes"}
+                    nodes = {**nodes, **_dealt(name, count, zones, nodes)}
+        return {**value, "nodes": nodes}
+
+    def each_group(self) -> dict[str, Group]:
+        """The groups by name, as written; the one way in for both forms of a topology."""
+        if self.groups:
+            return {
+                name: Group(
+                    name=name,
+                    path=("groups", name),
+                    system=spec.system,
+                    settings=spec.settings,
+                    image=spec.image,
+                    uses=spec.uses,
+                    nodes=[node for node, its in self.nodes.items() if its.group == name],
+                )
+                for name, spec in self.groups.items()
+            }
+        whole = Group(
+            name="",
+            path=(),
+            system=self.system or "",
+            settings=self.settings,
+            image=self.image,
+            uses={},
+            nodes=list(self.nodes),
+        )
+        return {"": whole}
+
+    def front(self) -> list[str]:
+        """The groups that no other group uses: those that clients may mean."""
+        groups = self.each_group()
+        used = {name for group in groups.values() for name in group.uses.values()}
+        return [name for name in groups if name not in used]
 
     def zones(self) -> list[str]:
         """All zones, region by region, as written."""
@@ -128,3 +236,31 @@ class Topology(Model):
             if zone in region.zones:
                 return name
         raise KeyError(zone)
+
+
+def _zones_of(value: Any) -> list[str]:
+    """The zones of a topology as written; none where its regions are not as they should be."""
+    regions = value.get("regions") if isinstance(value, dict) else None
+    if not isinstance(regions, dict):
+        return []
+    lists = [region.get("zones") for region in regions.values() if isinstance(region, dict)]
+    return [zone for zones in lists if isinstance(zones, list | tuple) for zone in zones]
+
+
+def _is_count(value: Any) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and 1 <= value <= NODES_MAX
+
+
+def _dealt(
+    group: str, count: int, zones: Sequence[str], taken: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`count` nodes of a group: its name and a number."""
+    names = [f"{group}{k + 1}" for k in range(count)]
+    for name in names:
+        if name in taken:
+            raise Wrong(
+                f"`groups.{group}.nodes: {count}` makes a node `{name}`, which is there already",
+                "call the other one differently, or write all of them under `nodes:`",
+            )
+    return {name: {"zone": zones[k % len(zones)], "group": group} for k, name in enumerate(names)}

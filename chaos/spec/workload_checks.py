@@ -6,30 +6,28 @@ from collections.abc import Iterator
 
 from chaos import registry
 from chaos.errors import SpecError
-from chaos.spec.checks import Complaint, Path, load_system, unknown
+from chaos.spec.complaints import Complaint, Path, unknown
 from chaos.spec.experiment import Experiment
+from chaos.spec.parts import check_client, check_parts
 from chaos.spec.properties import PROPERTIES
 from chaos.spec.topology import Topology
-from chaos.systems.base import System
 from chaos.workloads.base import Workload
 
 
 def check_workload(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
     """Everything about the workload and what is asked of its history."""
-    system = load_system(topology.system)
-    if isinstance(system, Complaint):
-        return  # said of the topology
     name = experiment.workload.name
     known = registry.WORKLOADS.names()
     if name not in known:
         yield unknown("workload", name, known, ("workload", "name"))
         return
-    yield from _spoken(name, system)
     try:
         workload = registry.WORKLOADS.get(name)
     except SpecError as error:
         yield Complaint(path=("workload", "name"), message=error.what, fix=error.fix)
         return
+    wrong = list(check_parts(experiment, topology, workload.parts))
+    yield from wrong or check_client(experiment, topology)
     for operation in experiment.workload.mix:
         if operation not in workload.operations:
             path: Path = ("workload", "mix", operation)
@@ -37,15 +35,6 @@ def check_workload(experiment: Experiment, topology: Topology) -> Iterator[Compl
             yield unknown(what, operation, list(workload.operations), path, key=True)
     yield from _options(experiment, workload)
     yield from _properties(experiment, workload)
-
-
-def _spoken(name: str, system: System) -> Iterator[Complaint]:
-    if name not in system.workloads:
-        yield Complaint(
-            path=("workload", "name"),
-            message=f"{system.name} does not speak the workload `{name}`",
-            fix=f"it speaks {', '.join(sorted(system.workloads))}",
-        )
 
 
 def _options(experiment: Experiment, workload: Workload) -> Iterator[Complaint]:

@@ -28,6 +28,7 @@ class Node:
     provider: str | None = None
     role: str | None  # role asked for in the topology ("primary"), None if unsaid
     address: str  # IPv4 address inside the test network
+    group: str = ""  # which of a topology's groups it belongs to; "" where there are none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +45,15 @@ class ContainerSpec:
 
 
 class Reachable(Protocol):
-    """A running topology whose nodes can be spoken to; all that asking them takes."""
+    """Running nodes of one system that can be spoken to; all that asking them takes."""
 
     @property
     def nodes(self) -> Sequence[Node]:
-        """The nodes, in the topology's order."""
+        """The nodes, in the topology's order; of a topology with groups, those of one group."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The topology's `settings:`."""
+        """Their `settings:`."""
 
     def address(self, node: str, port: str, zone: str | None = None) -> Address:
         """Where the controller reaches `port` of `node`; through `zone`'s link if given."""
@@ -101,7 +102,9 @@ class ClientSpec:
 class Client(Protocol):
     """One process of a workload: synchronous, one operation at a time, never retrying by itself."""
 
-    node: str  # the node it is connected to; "" when none
+    @property
+    def node(self) -> str:
+        """The node it is connected to; "" when none."""
 
     def open(self) -> None:
         """Connect, choosing a node. Must not change the database."""
@@ -137,6 +140,16 @@ class Definite(Exception):
         self.reason = reason
 
 
+class Judged(Exception):
+    """An error that was judged where it happened: by the ERRORS table of the part of a joint client
+    that had it, or by the joint client, which knows what had been done by then."""
+
+    def __init__(self, definite: bool, why: str) -> None:
+        super().__init__(why)
+        self.definite = definite
+        self.why = why
+
+
 class NotConnected(Exception):
     """Raised by a client that reached no node it may use: of the operation, nothing was sent."""
 
@@ -145,6 +158,8 @@ def classify(error: BaseException, rules: Iterable[ErrorRule]) -> tuple[bool, st
     """(definite, "code: reason") for a driver's error; an unknown error is indefinite."""
     if isinstance(error, Definite):
         return True, str(error)
+    if isinstance(error, Judged):
+        return error.definite, error.why
     text = str(error)
     for rule in rules:
         if isinstance(error, rule.kind) and re.search(rule.pattern, text):
@@ -185,6 +200,24 @@ class System(Protocol):
 
     def versions(self) -> Mapping[str, str]:
         """The driver's name and version, for run.json."""
+
+
+@runtime_checkable
+class UsesGroups(Protocol):
+    """Runs on top of another database, which is another group of the topology."""
+
+    uses: Mapping[str, str]  # what it calls the other group → the system that must be there
+
+    def containers_beside(
+        self,
+        node: Node,
+        nodes: Sequence[Node],
+        settings: Mapping[str, Any],
+        others: Mapping[str, Sequence[Node]],
+    ) -> Sequence[ContainerSpec]:
+        """Takes the place of `containers`: `nodes` are those of its own group, and `others` has
+        the nodes of each group that it uses, under the names of `uses`. Those groups are formed
+        before this one is; the containers of all are started together."""
 
 
 class SettingRule(Protocol):

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from chaos.record.op import Invocation, Result
-from chaos.workloads.base import Generator, LoadShape, Option
+from chaos.workloads.base import Generator, LoadShape, Option, Plain
 from chaos.workloads.micro import option
 from chaos.workloads.mix import operations
 
@@ -45,7 +45,7 @@ class Transfers:
         """Nothing to learn."""
 
 
-class Bank:
+class Bank(Plain):
     """See `chaos.workloads.base.Workload`."""
 
     name = "bank"

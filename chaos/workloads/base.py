@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chaos.record.op import Invocation, Result
+from chaos.systems.base import Client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,11 @@ class Workload(Protocol):
     default_mix: Mapping[str, float]
     properties: Sequence[str]  # what its history can prove or refute, strongest last
     options: Mapping[str, Option]
+    parts: Mapping[str, str]  # part → the kind of client it needs; {}: one client, of our name
+
+    def joined(self, clients: Mapping[str, Client], shape: LoadShape) -> Client:
+        """Of a workload with parts: one client of `clients`, which are unopened, one a part. What
+        an error of one of them means for it has been judged (`chaos.systems.base.Judged`)."""
 
     def setup(self, shape: LoadShape) -> Sequence[Invocation]:
         """What one client does before everything, unrecorded; it may be done more than once."""
@@ -72,9 +78,14 @@ class Workload(Protocol):
 
 
 class Plain:
-    """A workload without options that needs nothing to be there."""
+    """A workload of one client, without options, that needs nothing to be there."""
 
     options: Mapping[str, Option] = {}
+    parts: Mapping[str, str] = {}
+
+    def joined(self, clients: Mapping[str, Client], shape: LoadShape) -> Client:
+        """Never asked for: there are no parts."""
+        raise NotImplementedError
 
     def setup(self, shape: LoadShape) -> Sequence[Invocation]:
         """Nothing."""

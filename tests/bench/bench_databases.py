@@ -113,15 +113,15 @@ def _both(setup: Setup, way: str) -> None:
 def recorded(setup: Setup, zone: str | None) -> tuple[float, dict[str, float]]:
     """Adds a second by `CLIENTS` recorded clients through the links of `zone` (None: straight to
     the nodes), and who kept how many cores busy meanwhile."""
-    cluster = setup.cluster
+    group = setup.cluster.groups[""]
     straight = {
         node.name: {port: (node.address, at) for port, at in setup.system.ports.items()}
-        for node in cluster.nodes
+        for node in group.nodes
     }
     client = ClientSpec(
-        zone=zone or "direct", home=cluster.nodes[0].name,
-        endpoints=cluster.endpoints(zone) if zone else straight,
-        settings={**cluster.settings, "_addresses": {n.name: n.address for n in cluster.nodes}},
+        zone=zone or "direct", home=group.nodes[0].name,
+        endpoints=group.endpoints(zone) if zone else straight,
+        settings=group.client_settings(),
         options={}, timeout_s=5.0,
     )  # fmt: skip
     with TemporaryDirectory() as folder:

@@ -203,10 +203,10 @@ def _repair(cluster: RunningCluster) -> None:
 
 def _client(system: System, cluster: RunningCluster) -> Any:
     """A connected client, as soon as the database lets; AftershockError if it never does."""
-    address = {n.name: n.address for n in cluster.nodes}
+    group = cluster.groups[""]
     spec = ClientSpec(
-        zone="z", home="n1", endpoints=cluster.endpoints("z"), options={}, timeout_s=2.0,
-        settings={**cluster.settings, "_addresses": address},
+        zone="z", home="n1", endpoints=group.endpoints("z"), options={}, timeout_s=2.0,
+        settings=group.client_settings(),
     )  # fmt: skip
     end = time.monotonic() + BACK_S
     while True:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from chaos.nemesis import Nemesis
-from chaos.registry import SYSTEMS
 from chaos.runner import images_for
 from chaos.runtime import engine
 from chaos.runtime.cluster import Plan, RunningCluster
@@ -92,7 +91,6 @@ def inject(
         seed=1,
         roles=dict,
         client_zones=zones,
-        steps={},
     )
     nemesis.plan()
     nemesis.start(time.monotonic_ns())
@@ -102,16 +100,15 @@ def inject(
 @contextlib.contextmanager
 def planned(name: str | Path) -> Iterator[tuple[Topology, System, RunningCluster]]:
     """A shipped topology, or one at a path, with its images present, not started; removed at the
-    end."""
+    end. The system is that of the group that clients use."""
     topology = load_topology(name).topology
-    system = SYSTEMS.get(topology.system)
     client = connect()
     cluster = RunningCluster(client, Plan(
-        run_id=secrets.token_hex(4), topology=topology, system=system, owner=owner(),
-        images=images_for(system, topology.image, client, lambda *_: None),
+        run_id=secrets.token_hex(4), topology=topology, owner=owner(),
+        images=images_for(topology, client, lambda *_: None),
     ))  # fmt: skip
     try:
-        yield topology, system, cluster
+        yield topology, cluster.groups[topology.front()[0]].system, cluster
     finally:
         cluster.down()
         client.close()

@@ -9,7 +9,7 @@ import pytest
 
 from chaos.errors import AftershockError
 from chaos.registry import SYSTEMS
-from chaos.runtime import images
+from chaos.runner import images_for
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.spec.files import load_topology
 from chaos.systems.base import ClientSpec
@@ -19,6 +19,11 @@ from chaos.systems.base import ClientSpec
 SYNCED = ("settings.appendonly=yes", "settings.appendfsync=always")
 TOPOLOGIES = [
     ("redis-sentinel", SYNCED, 5.0),
+    ("redis-replication", SYNCED, 5.0),
+    ("redis-cluster", SYNCED, 8.0),
+    ("valkey-sentinel", SYNCED, 5.0),
+    ("valkey-replication", SYNCED, 5.0),
+    ("valkey-cluster", SYNCED, 8.0),
     ("postgres-async", (), 5.0),
     ("postgres-sync", (), 5.0),
     ("postgres-quorum", (), 5.0),
@@ -27,7 +32,8 @@ TOPOLOGIES = [
 
 
 def test_every_system_has_its_turn():
-    tested = {load_topology(name).topology.system for name, _, _ in TOPOLOGIES} | {"fake"}
+    groups = [load_topology(name).topology.each_group().values() for name, _, _ in TOPOLOGIES]
+    tested = {group.system for each in groups for group in each} | {"fake"}
     assert set(SYSTEMS.builtin) == tested
 
 
@@ -52,25 +58,22 @@ def test_the_fake(conformance):
 )
 def test_a_real_system(name, changes, up_s_max, engine_client, conformance):
     topology = load_topology(name, changes).topology
-    system = SYSTEMS.get(topology.system)
-    needed = ["agent", "toxiproxy", *system.images]
     plan = Plan(
         run_id=f"conf{uuid.uuid4().hex[:8]}",
         topology=topology,
-        system=system,
-        images=images.ensure(needed, client=engine_client, progress=lambda _: None),
+        images=images_for(topology, engine_client, lambda *_: None),
         owner="tests",
     )
     cluster = RunningCluster(engine_client, plan)
+    group = cluster.groups[topology.front()[0]]
     zone = next(iter(topology.clients))
 
     def spec_of(home: str) -> ClientSpec:
-        addresses = {node.name: node.address for node in cluster.nodes}
         return ClientSpec(
             zone=zone,
             home=home,
-            endpoints=cluster.endpoints(zone),
-            settings={**topology.settings, "_addresses": addresses},
+            endpoints=group.endpoints(zone),
+            settings=group.client_settings(),
             options={},
             timeout_s=1.0,
         )
@@ -79,7 +82,7 @@ def test_a_real_system(name, changes, up_s_max, engine_client, conformance):
     try:
         cluster.up()
         up_s = time.monotonic() - begun
-        conformance(system, spec_of, cluster)
+        conformance(group.system, spec_of, group)
     except AftershockError as error:
         raise AssertionError(str(error)) from error
     finally:

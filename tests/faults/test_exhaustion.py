@@ -33,6 +33,12 @@ def agent(made: Any, **answers: Mapping[str, Any]) -> None:
         setattr(made.pods["n1"], f"do_{command}", lambda asked, answer=answer: dict(answer))
 
 
+GROUP = SimpleNamespace(
+    system=SimpleNamespace(ports={"db": 1}),
+    handshake=lambda port: Handshake(say=b"PING", served=b"+"),
+)
+
+
 @pytest.fixture
 def server() -> Iterator[Any]:
     """Answers each connection with `says`; None: with nothing, b"": by hanging up."""
@@ -69,7 +75,7 @@ def test_a_newcomer_knows_service_from_a_refusal(server: Any, says: Any, got: st
     server.says = says
     made = cluster()
     made.address = lambda node, port, zone: server.address
-    made.handshake = lambda port: Handshake(say=b"PING", served=b"+")
+    made.group = lambda node: GROUP
     assert newcomer(scene(made), "n1", within_s=0.2) == got
 
 
@@ -93,8 +99,7 @@ def test_connections(
     monkeypatch: pytest.MonkeyPatch, keys: Any, state: Any, newcomers: str, outcome: str, why: str
 ) -> None:
     made = cluster()
-    made.handshake = lambda port: Handshake(say=b"PING", served=b"+")
-    made.port = lambda name: 1
+    made.group = lambda node: GROUP
     agent(made, crowd={}, crowd_state={**STATE, **state}, disperse={"closed": 1, "still": []})
     monkeypatch.setattr(exhaustion_module, "newcomer", lambda *_: newcomers)
     monkeypatch.setattr(exhaustion_module, "FILL_S", 0.1)

@@ -104,7 +104,7 @@ def test_a_client_that_does_not_read(cluster: RunningCluster) -> None:
     fault.inject(at)
     cluster.links.add_toxic([link], "f2", "latency", {"latency": 30, "jitter": 0})
     with socket.create_connection(address) as deaf:
-        echo = cluster.bulk("db", 0, 4_000_000)
+        echo = cluster.group("n1").bulk("db", 0, 4_000_000)
         assert echo is not None
         for _ in range(10):
             deaf.sendall(echo)

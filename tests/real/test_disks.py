@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from chaos.registry import SYSTEMS
 from chaos.runner import images_for
 from chaos.runtime import docker as engine_api
 from chaos.runtime.cluster import Plan, RunningCluster
@@ -99,11 +98,10 @@ def test_what_was_synced_survives_a_power_loss_of_all_nodes(ran: Any) -> None:
 
 def test_the_kernel_frees_the_disks_of_a_cluster_that_was_killed(engine_client: Any) -> None:
     loaded = load_topology(Path(__file__).parent / "two.yaml").topology
-    system = SYSTEMS.get(loaded.system)
     run_id = secrets.token_hex(4)
     cluster = RunningCluster(engine_client, Plan(
-        run_id=run_id, topology=loaded, system=system, owner=engine_api.owner(),
-        images=images_for(system, {}, engine_client, lambda *_: None),
+        run_id=run_id, topology=loaded, owner=engine_api.owner(),
+        images=images_for(loaded, engine_client, lambda *_: None),
     ))  # fmt: skip
 
     def loops() -> list[str]:

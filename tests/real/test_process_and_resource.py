@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from chaos.faults.exhaustion import SERVED, newcomer
-from chaos.registry import SYSTEMS
 from chaos.runner import images_for
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.runtime.docker import owner
@@ -122,10 +121,9 @@ def test_connections_of_postgres(ran: Any) -> None:
 def redis(engine_client: Any) -> Iterator[RunningCluster]:
     """One Redis with its Sentinel on each of three nodes, without a run around it."""
     topology = load_topology("redis-sentinel").topology
-    system = SYSTEMS.get(topology.system)
     cluster = RunningCluster(engine_client, Plan(
-        run_id=secrets.token_hex(4), topology=topology, system=system, owner=owner(),
-        images=images_for(system, topology.image, engine_client, lambda *_: None),
+        run_id=secrets.token_hex(4), topology=topology, owner=owner(),
+        images=images_for(topology, engine_client, lambda *_: None),
     ))  # fmt: skip
     try:
         cluster.up()
@@ -159,8 +157,8 @@ def test_what_the_agent_holds_ends_with_its_controller(redis: RunningCluster) ->
 
     before = limit(), cores()
     agent = redis.agents()["n1"]
-    say = redis.handshake("db")
-    agent.ask("crowd", fault="f1", address=redis.nodes[0].address, port=redis.port("db"),
+    say = redis.group("n1").handshake("db")
+    agent.ask("crowd", fault="f1", address=redis.nodes[0].address, port=redis.ports("db")[0],
               say=say.say.hex(), served=say.served.hex(), count=800)  # fmt: skip
     agent.ask("burn", fault="f2", share=0.3, core=0, for_s=60)
     assert until(lambda: agent.ask("crowd_state", fault="f1")["enough"])

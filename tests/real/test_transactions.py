@@ -16,7 +16,7 @@ from chaos.isolation.play import Play
 from chaos.isolation.scripts import Script
 from chaos.record.op import Invocation
 from chaos.registry import SYSTEMS
-from chaos.runtime import images
+from chaos.runner import images_for
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.spec.topology import Region, Topology, TopologyNode
 from chaos.systems._postgres_client import Session
@@ -30,19 +30,18 @@ Opened = Callable[..., Client]
 
 @pytest.fixture(scope="module")
 def cluster(engine_client: Any) -> Iterator[RunningCluster]:
-    needed = ["agent", "toxiproxy", *SYSTEM.images]
+    topology = Topology(
+        name="transactions",
+        system="postgres",
+        settings={"deadlock_timeout": "50ms"},
+        regions={"here": Region(zones=("z1", "clients"))},
+        nodes={"n1": TopologyNode(zone="z1", role="primary")},
+        clients={"clients": 1},
+    )
     plan = Plan(
         run_id=f"txn{uuid.uuid4().hex[:8]}",
-        topology=Topology(
-            name="transactions",
-            system="postgres",
-            settings={"deadlock_timeout": "50ms"},
-            regions={"here": Region(zones=("z1", "clients"))},
-            nodes={"n1": TopologyNode(zone="z1", role="primary")},
-            clients={"clients": 1},
-        ),
-        system=SYSTEM,
-        images=images.ensure(needed, client=engine_client, progress=lambda _: None),
+        topology=topology,
+        images=images_for(topology, engine_client, lambda *_: None),
         owner="tests",
     )
     running = RunningCluster(engine_client, plan)
@@ -61,7 +60,7 @@ def opened(cluster: RunningCluster) -> Iterator[Opened]:
         spec = ClientSpec(
             zone="clients",
             home="n1",
-            endpoints=cluster.endpoints("clients"),
+            endpoints=cluster.groups[""].endpoints("clients"),
             settings={},
             options={"isolation": isolation},
             timeout_s=0.7,

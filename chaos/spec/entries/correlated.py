@@ -19,7 +19,7 @@ def _places(value: Any) -> tuple[Target, ...]:
     if not found:
         raise Wrong("expected at least one place, got an empty list")
     for target in found:
-        if target.kind not in PLACES:
+        if target.kind not in PLACES or target.group:
             raise Wrong(
                 f"expected zone:NAME, region:NAME or provider:NAME, got {shown(str(target))}",
                 "`fault: kill` is for nodes",
