@@ -17,7 +17,7 @@ from typing import Any
 
 from chaos.errors import UsageError
 from chaos.registry import SYSTEMS
-from chaos.spec.checks import check_topology
+from chaos.spec.topology_checks import check_topology
 from chaos.spec.load import parse_document, plain_scalar
 from chaos.spec.messages import read_as
 from chaos.spec.topology import ADDRESSES_MAX, Topology
