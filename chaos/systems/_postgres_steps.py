@@ -11,6 +11,11 @@ from chaos.systems._postgres_client import FAILURES, USER
 from chaos.systems._postgres_conf import PORT, REJOIN
 from chaos.systems.base import Cluster, Node, Step
 
+LOGGED = (
+    "SELECT CASE WHEN pg_is_in_recovery()"
+    " THEN pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0') END"
+)
+
 
 def _promote(cluster: Cluster, node: str) -> None:
     """Make the standby `node` primary, as an operator would who believes the primary lost.
@@ -18,12 +23,13 @@ def _promote(cluster: Cluster, node: str) -> None:
     With `sync` or `quorum` the new primary would wait for standbys it does not have yet, and take
     no write: its synchronous_standby_names is emptied first. The other standbys are then told to
     follow it, and the setting comes back as soon as enough of them do (`rejoin` does the same).
-    Promote the standby that is furthest: with `sync` the first one of the topology.
+    It first fetches what another standby has more of. With `sync` promote the topology's first.
     """
     if not in_recovery(cluster, node):
         return
     waits = ask(cluster, node, "SHOW synchronous_standby_names")[0]
     if waits:
+        _catch_up(cluster, node)
         ask(
             cluster,
             node,
@@ -40,6 +46,28 @@ def _promote(cluster: Cluster, node: str) -> None:
     ]
     if waits and followers:
         _guard_again(cluster, node, deadline_s=5.0)
+
+
+def _catch_up(cluster: Cluster, node: str) -> None:
+    """Have `node` follow the standby that has most until it has as much: with `quorum` a commit
+    was acknowledged when any of them had it. Standbys that do not answer cannot be asked."""
+    has = {other.name: _logged(cluster, other.name) for other in cluster.nodes}
+    furthest = max(has, key=lambda name: (has[name], name == node))
+    own = next(other for other in cluster.nodes if other.name == node)
+    if furthest != node and _turned(cluster, own, furthest):
+        cluster.wait(
+            f"{node} has what {furthest} has",
+            lambda: _logged(cluster, node) >= has[furthest],
+            10.0,
+        )
+
+
+def _logged(cluster: Cluster, node: str) -> int:
+    """How far the log on a standby's disk goes, in bytes; -1 if it is none, or does not answer."""
+    try:
+        return int(ask(cluster, node, LOGGED)[0] or -1)
+    except FAILURES:
+        return -1
 
 
 def _turned(cluster: Cluster, standby: Node, primary: str) -> bool:

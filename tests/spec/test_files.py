@@ -30,6 +30,7 @@ Write = Callable[..., Path]
 
 SHIPPED_EXPERIMENTS = [
     "etcd-append",
+    "etcd-linearizable-reads",
     "etcd-partition",
     "etcd-serializable-reads",
     "every-fault",
@@ -42,8 +43,12 @@ SHIPPED_EXPERIMENTS = [
     "postgres-bank-read-committed",
     "postgres-bank-repeatable-read",
     "postgres-failover-async",
+    "postgres-failover-quorum",
+    "postgres-failover-quorum-behind",
     "postgres-failover-sync",
     "postgres-long-fork",
+    "postgres-reads-primary",
+    "postgres-reads-standby",
     "postgres-session-primary",
     "postgres-session-standby",
     "postgres-write-skew",
