@@ -25,7 +25,7 @@ from chaos.units import parse_duration_ns
 LEASE = Setting(
     about="how long a lock stays with who does not release it; default 2s",
     values=DURATION,
-    workloads=frozenset({"lock"}),
+    workloads=frozenset({"lock", "document"}),  # both parts of the workload lock are told
 )
 
 
