@@ -95,13 +95,10 @@ class Sections:
 class Locked:
     """A client of both: the lock service and the store of documents."""
 
+    node = ""  # it is connected to one of each; results say which of them answered
+
     def __init__(self, lock: Client, store: Client) -> None:
         self._lock, self._store = lock, store
-
-    @property
-    def node(self) -> str:
-        """The node of the store that it is connected to."""
-        return self._store.node
 
     def open(self) -> None:
         """Connect to both."""

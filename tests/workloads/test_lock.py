@@ -14,9 +14,15 @@ from typing import Any
 
 import pytest
 
+from chaos.load.makers import JudgedClient
 from chaos.record.op import Invocation, Result
-from chaos.systems.base import ClientSpec, Definite
+from chaos.systems._etcd_client import EtcdError
+from chaos.systems._locks import held, stale_token
+from chaos.systems._postgres_client import NoAnswer, NotReplicated
+from chaos.systems.base import ClientSpec, Definite, Judged, NotConnected, classify
+from chaos.systems.etcd import SYSTEM as ETCD
 from chaos.systems.fake import FakeClient
+from chaos.systems.postgres import SYSTEM as POSTGRES
 from chaos.workloads.base import LoadShape
 from chaos.workloads.lock import WORKLOAD, Locked, Sections
 
@@ -197,3 +203,53 @@ def test_values_are_unique_and_reads_without_the_lock_carry_no_token() -> None:
 def test_final_reads_are_of_every_list_by_every_client() -> None:
     reads = [op for client in range(2) for op in WORKLOAD.final(LoadShape(keys=2), client, 2)]
     assert [(op.f, op.key) for op in reads] == [("read", "k0"), ("read", "k1")] * 2
+
+
+class Fails:
+    """A part whose requests all end with one error."""
+
+    node = "n1"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def open(self) -> None:
+        pass
+
+    def invoke(self, operation: Invocation) -> Result:
+        raise self._error
+
+    def close(self) -> None:
+        pass
+
+
+ADD = Invocation("add", "k0", 1, 7, "[1]")
+ACQUIRE = Invocation("acquire", "k0")
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "definite", "why"),
+    [
+        (ADD, NoAnswer("no answer within 1 s"), False, "store: timeout: "),
+        (ADD, NotReplicated("synchronous replication"), False, "store: not-replicated: "),
+        (ADD, NotConnected("connection refused"), True, "store: connection-refused: "),
+        (ADD, OSError("what etcd's table knows"), False, "store: unknown: "),
+        (ADD, stale_token(), True, "stale-token: "),
+        (ACQUIRE, TimeoutError("timed out"), False, "lock: timeout: "),
+        (ACQUIRE, EtcdError("etcdserver: no leader", 14), True, "lock: no-leader: "),
+        (ACQUIRE, NoAnswer("what PostgreSQL's table knows"), False, "lock: unknown: "),
+        (ACQUIRE, held(), True, "held: "),
+    ],
+)
+def test_an_error_is_judged_by_the_table_of_the_part_that_had_it(
+    operation: Invocation, error: Exception, definite: bool, why: str
+) -> None:
+    parts = {
+        "lock": JudgedClient("lock", Fails(error), ETCD.errors),
+        "store": JudgedClient("store", Fails(error), POSTGRES.errors),
+    }
+    with pytest.raises((Judged, Definite)) as raised:
+        WORKLOAD.joined(parts, LoadShape()).invoke(operation)
+    judged, text = classify(raised.value, ())
+    assert judged is definite
+    assert text.startswith(why)
