@@ -85,7 +85,10 @@ SYSTEMS: Registry[System] = Registry(
         "postgres": "chaos.systems.postgres:SYSTEM",
         "patroni": "chaos.systems.patroni:SYSTEM",
         "redis": "chaos.systems.redis:SYSTEM",
+        "valkey": "chaos.systems.valkey:SYSTEM",
         "etcd": "chaos.systems.etcd:SYSTEM",
+        "mariadb": "chaos.systems.mariadb:SYSTEM",
+        "zookeeper": "chaos.systems.zookeeper:SYSTEM",
         "fake": "chaos.systems.fake:SYSTEM",
     },
 )

@@ -1,9 +1,7 @@
-"""The Redis client: redis-py's bare connection, found through Sentinel, and what its errors mean.
+"""The client of Redis and Valkey: what it does for each workload, and what its errors mean.
 
-Off, because each would try again behind the history's back: redis-py's `Retry` (three attempts by
-default), `retry_on_timeout`, `retry_on_error`, health checks (they reconnect), maintenance
-notifications (they move connections and relax timeouts), the pool. `CLIENT SETINFO` is off as well:
-it costs two round trips a connection.
+How it finds the node that an operation is for is `_redis_ways.py`; its connections are
+`_redis_wire.py`.
 """
 
 from __future__ import annotations
@@ -11,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from redis.backoff import NoBackoff
-from redis.connection import Connection
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
+    ClusterCrossSlotError,
+    ClusterDownError,
     ConnectionError,
     MasterDownError,
     OutOfMemoryError,
@@ -22,17 +21,16 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
     TimeoutError,
+    TryAgainError,
 )
-from redis.retry import Retry
 
 from chaos.record.op import Invocation, Result
 from chaos.systems._common import NOT_CONNECTED
-from chaos.systems.base import Address, ClientSpec, Definite, ErrorRule, NotConnected
+from chaos.systems._redis_conf import mode_of
+from chaos.systems._redis_slots import key_in_each, shard_count
+from chaos.systems._redis_ways import way_of
+from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
 
-Wire = Any  # redis.connection.Connection, whose methods carry no types
-_open: Any = Connection
-
-MASTER_NAME = "aftershock"
 SET_KEY = "elements"
 
 # A script is atomic, so that nothing comes between the comparison and the write.
@@ -43,8 +41,50 @@ redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
 
+
+class NotReplicated(Exception):
+    """The primary has the write; that enough replicas have it was not said in time."""
+
+
+# After these, who is primary is asked anew.
+LEAVING = (ConnectionError, TimeoutError, ReadOnlyError, MasterDownError, ClusterDownError,
+           NotConnected, NotReplicated)  # fmt: skip
+
 ERRORS = (
     *NOT_CONNECTED,
+    ErrorRule(
+        code="not-replicated",
+        kind=NotReplicated,
+        definite=False,
+        reason="the primary has run the write; WAIT was not told of enough replicas in time, and a "
+        "failover may keep it or drop it",
+    ),
+    ErrorRule(
+        code="moved",
+        kind=AskError,
+        definite=True,
+        reason="the node sends the client elsewhere, before running anything, for the second time "
+        "in one operation",
+    ),
+    ErrorRule(
+        code="cluster-down",
+        kind=ClusterDownError,
+        definite=True,
+        reason="a node that hears no majority, or knows of a slot without a node, refuses commands "
+        "before running them",
+    ),
+    ErrorRule(
+        code="try-again",
+        kind=TryAgainError,
+        definite=True,
+        reason="keys of one command are on two nodes while their slot moves; it was not run",
+    ),
+    ErrorRule(
+        code="cross-slot",
+        kind=ClusterCrossSlotError,
+        definite=True,
+        reason="keys of several slots are refused before the command runs",
+    ),
     ErrorRule(
         code="read-only",
         kind=ReadOnlyError,
@@ -120,114 +160,59 @@ ERRORS = (
 )
 
 
-def connect(address: Address, timeout_s: float) -> Wire:
-    """An open connection that never tries anything twice; ConnectionError or TimeoutError."""
-    connection = _open(
-        host=address[0],
-        port=address[1],
-        protocol=2,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        driver_info=None,
-    )
-    connection.connect()
-    return connection
-
-
-def ask(connection: Wire, *command: str | int) -> Any:
-    """One command and its answer; raises redis-py's errors."""
-    connection.send_command(*command)
-    return connection.read_response()
-
-
-def ask_once(address: Address, timeout_s: float, *command: str | int) -> Any:
-    """One command over a connection of its own."""
-    connection = connect(address, timeout_s)
-    try:
-        return ask(connection, *command)
-    finally:
-        connection.disconnect()
-
-
 class RedisClient:
-    """One process: asks the Sentinels who is master when it connects, and then stays there.
+    """One process: finds the node an operation is for, and stays with it while it answers.
 
-    It learns of a failover as most applications do: when its connection breaks or a write is
-    refused as read-only. Then it connects anew, before anything of the next operation is sent.
+    It learns of a failover as most applications do: when its connection breaks, or a command is
+    refused or sent elsewhere. With the option `wait: N` a write is done when `WAIT` says that N
+    replicas have it, for which it takes half of the client's timeout.
     """
 
     def __init__(self, spec: ClientSpec) -> None:
         self._spec = spec
-        self._name_at: Mapping[str, str] = {
-            address: name for name, address in spec.settings["_addresses"].items()
-        }
-        self.node = ""
-        self._connection: Wire | None = None
-        self._do: Mapping[str, Callable[[Wire, Invocation], Result]] = {}
+        self._way = way_of(spec)
+        self._wait = int(spec.options.get("wait", 0))
+        self._do: Mapping[str, Callable[[Invocation], Result]] = {}
+
+    @property
+    def node(self) -> str:
+        """The node that it is connected to, or spoke with last."""
+        return self._way.node
 
     def open(self) -> None:
-        """Ask the Sentinels, the home node's first, and connect to the master they name."""
-        self.close()
-        self._connect()
-
-    def _connect(self) -> None:
-        home = self._spec.home
-        last = "no primary: no Sentinel answered"
-        for node in sorted(self._spec.endpoints, key=lambda name: (name != home, name)):
-            try:
-                master = self._master_by(node)
-                if master is None:
-                    last = f"no primary: the Sentinel of {node} knows none"
-                    continue
-                self._connect_to(master)
-                return
-            except (RedisError, NotConnected) as error:
-                last = str(error)
-        raise NotConnected(last)
-
-    def _master_by(self, node: str) -> str | None:
-        answer = ask_once(
-            self._spec.endpoints[node]["sentinel"],
-            self._spec.timeout_s,
-            "SENTINEL",
-            "GET-MASTER-ADDR-BY-NAME",
-            MASTER_NAME,
-        )
-        return self._name_at.get(answer[0].decode()) if answer else None
-
-    def _connect_to(self, node: str) -> None:
-        connection = connect(self._spec.endpoints[node]["db"], self._spec.timeout_s)
-        try:
-            role = ask(connection, "ROLE")[0]
-        except BaseException:
-            connection.disconnect()
-            raise
-        if role != b"master":
-            connection.disconnect()
-            raise NotConnected(f"no primary: the Sentinels name {node}, which is a replica")
-        self.node, self._connection = node, connection
+        """Find out who is primary, and of what, asking the home node first."""
+        self._way.open()
 
     def invoke(self, operation: Invocation) -> Result:
-        """Do it once; a broken or demoted connection is dropped, and made anew by the next call."""
-        if self._connection is None:
-            self._connect()
-        assert self._connection is not None
+        """Do it once; broken or demoted connections are dropped, and made anew by the next call."""
         try:
-            return self._do[operation.f](self._connection, operation)
-        except (ConnectionError, TimeoutError, ReadOnlyError, MasterDownError):
+            return self._do[operation.f](operation)
+        except LEAVING:
             self.close()
             raise
 
     def close(self) -> None:
-        """Drop the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                connection.disconnect()
-            except Exception:  # what is being dropped may be broken in any way
-                pass
+        """Drop all connections."""
+        self._way.close()
+
+    def _ask(self, key: str, *command: str | int) -> Any:
+        """One command, at the node that has `key`."""
+        return self._way.ask(key, *command)
+
+    def _replicated(self) -> None:
+        """After a write: wait, if so told, until replicas have it; NotReplicated if they do not.
+
+        Whatever goes wrong here, the write has been done.
+        """
+        if not self._wait:
+            return
+        limit_ms = max(1, int(self._spec.timeout_s * 500))
+        try:
+            told = self._way.ask_again("WAIT", self._wait, limit_ms)
+        except RedisError as error:
+            raise NotReplicated(f"WAIT: {type(error).__name__}: {error}") from error
+        if told < self._wait:
+            raise NotReplicated(f"{told} of {self._wait} replicas within {limit_ms} ms")
 
 
 class RegisterClient(RedisClient):
@@ -237,33 +222,50 @@ class RegisterClient(RedisClient):
         super().__init__(spec)
         self._do = {"read": self._read, "write": self._write, "cas": self._cas}
 
-    def _read(self, connection: Wire, operation: Invocation) -> Result:
-        value = ask(connection, "GET", str(operation.key))
-        return Result(value=None if value is None else int(value), node=self.node)
+    def _read(self, operation: Invocation) -> Result:
+        key = str(operation.key)
+        return Result(value=integer(self._ask(key, "GET", key)), node=self.node)
 
-    def _write(self, connection: Wire, operation: Invocation) -> Result:
-        ask(connection, "SET", str(operation.key), str(operation.value))
+    def _write(self, operation: Invocation) -> Result:
+        key = str(operation.key)
+        self._ask(key, "SET", key, str(operation.value))
+        self._replicated()
         return Result(value=operation.value, node=self.node)
 
-    def _cas(self, connection: Wire, operation: Invocation) -> Result:
+    def _cas(self, operation: Invocation) -> Result:
         expected = "" if operation.expected is None else str(operation.expected)
         key, value = str(operation.key), str(operation.value)
-        if ask(connection, "EVAL", CAS, 1, key, expected, value) != 1:
+        if self._ask(key, "EVAL", CAS, 1, key, expected, value) != 1:
             raise Definite("cas-mismatch", "the key holds another value")
+        self._replicated()
         return Result(value=operation.value, node=self.node)
+
+
+def integer(answer: bytes | None) -> int | None:
+    """A value as GET answers; None: no such key."""
+    return None if answer is None else int(answer)
 
 
 class SetClient(RedisClient):
-    """The set is one Redis set of decimal integers."""
+    """The set is one Redis set of decimal integers.
+
+    In a cluster it is one in each shard, with element i in number i modulo their number; a read is
+    one SMEMBERS after the other, and so no snapshot.
+    """
 
     def __init__(self, spec: ClientSpec) -> None:
         super().__init__(spec)
         self._do = {"add": self._add, "read": self._read}
+        sharded = mode_of(spec.settings) == "cluster"
+        self._keys = key_in_each(SET_KEY, shard_count(spec.settings)) if sharded else [SET_KEY]
 
-    def _add(self, connection: Wire, operation: Invocation) -> Result:
-        ask(connection, "SADD", SET_KEY, str(operation.value))
+    def _add(self, operation: Invocation) -> Result:
+        key = self._keys[int(operation.value or 0) % len(self._keys)]
+        self._ask(key, "SADD", key, str(operation.value))
+        self._replicated()
         return Result(value=operation.value, node=self.node)
 
-    def _read(self, connection: Wire, operation: Invocation) -> Result:
-        members = sorted(int(member) for member in ask(connection, "SMEMBERS", SET_KEY))
+    def _read(self, operation: Invocation) -> Result:
+        found = (member for key in self._keys for member in self._ask(key, "SMEMBERS", key))
+        members = sorted(int(member) for member in found)
         return Result(payload="[" + ",".join(map(str, members)) + "]", node=self.node)

@@ -1,5 +1,8 @@
 """Redis' transactions: one script each, which nothing interrupts, with all its reads and writes.
 
+In a cluster all keys of a script are of one slot: accounts are one key; micro-operations are of
+several, and no workload of theirs runs there.
+
 MULTI would do for micro-operations, but not for a transfer: it answers a read only when all is
 done. A script is checked before its first write (read-only, too few replicas, memory, disk), and no
 more after it, so that it is done whole or not at all (Redis' script.c,
@@ -9,7 +12,7 @@ scriptVerifyWriteCommandAllow).
 from __future__ import annotations
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._redis_client import RedisClient, Wire, ask
+from chaos.systems._redis_client import RedisClient
 from chaos.systems._transactions import (
     accounts_of,
     answered,
@@ -60,11 +63,13 @@ class MicroClient(RedisClient):
         super().__init__(spec)
         self._do = {"txn": self._txn}
 
-    def _txn(self, connection: Wire, operation: Invocation) -> Result:
+    def _txn(self, operation: Invocation) -> Result:
         micros = micros_of(operation)
         keys = [f"{self.prefix}{key}" for _, key, _ in micros]
         values = ["r" if kind == "r" else str(value) for kind, _, value in micros]
-        found = ask(connection, "EVAL", self.script, len(keys), *keys, *values)
+        found = self._ask(keys[0], "EVAL", self.script, len(keys), *keys, *values)
+        if any(kind != "r" for kind, _, _ in micros):
+            self._replicated()
         reads = [
             [int(element) for element in one]
             if isinstance(one, list)
@@ -89,17 +94,19 @@ class BankClient(RedisClient):
         super().__init__(spec)
         self._do = {"open": self._open, "transfer": self._transfer, "read": self._balances}
 
-    def _open(self, connection: Wire, operation: Invocation) -> Result:
+    def _open(self, operation: Invocation) -> Result:
         pairs = [text for item in accounts_of(operation).items() for text in map(str, item)]
-        ask(connection, "EVAL", OPEN, 1, ACCOUNTS, *pairs)
+        self._ask(ACCOUNTS, "EVAL", OPEN, 1, ACCOUNTS, *pairs)
+        self._replicated()
         return Result(node=self.node)
 
-    def _transfer(self, connection: Wire, operation: Invocation) -> Result:
+    def _transfer(self, operation: Invocation) -> Result:
         asked = map(str, transfer_of(operation))
-        if ask(connection, "EVAL", TRANSFER, 1, ACCOUNTS, *asked) != 1:
+        if self._ask(ACCOUNTS, "EVAL", TRANSFER, 1, ACCOUNTS, *asked) != 1:
             raise Definite("insufficient", "the account holds less than the amount")
+        self._replicated()
         return Result(node=self.node)
 
-    def _balances(self, connection: Wire, operation: Invocation) -> Result:
-        found = [int(text) for text in ask(connection, "HGETALL", ACCOUNTS)]
+    def _balances(self, operation: Invocation) -> Result:
+        found = [int(text) for text in self._ask(ACCOUNTS, "HGETALL", ACCOUNTS)]
         return balances(dict(zip(found[::2], found[1::2], strict=True)), self.node)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from chaos.record.op import Invocation, Result
+from chaos.systems._redis_slots import shard_count
 from chaos.systems._transactions import REGISTERS
 from chaos.systems.base import (
     Client,
@@ -22,8 +23,10 @@ from chaos.systems.base import (
     Definite,
     HasConvergence,
     HasHandshakes,
+    HasModes,
     HasOperators,
     HasRoles,
+    Node,
     Observation,
     System,
     classify,
@@ -142,6 +145,8 @@ def check_reads(system: System, spec: ClientSpec, **options: str) -> None:
                 assert time.monotonic() < end, (at, result)
             asked.add(result.node)
     stays = "home" in system.client_options.get("reads", "")  # reads go elsewhere only when told
+    if spec.settings.get("mode") == "cluster":
+        nodes //= shard_count(spec.settings)  # only these have the key
     assert len(asked) == (1 if stays and options.get("reads") != "any" else nodes)
 
 
@@ -229,8 +234,15 @@ def check_workloads(system: System, spec: ClientSpec) -> None:
     """Every kind of client that the system has."""
     assert {"register", "set"} <= system.workloads
     assert system.workloads <= set(CHECKS), "a kind of client that nobody checks"
+    nodes = [
+        Node(name=name, zone="", role=None, address=address)
+        for name, address in spec.settings.get("_addresses", {}).items()
+    ]
     for kind, check in CHECKS.items():
-        if kind in system.workloads:
+        refused = isinstance(system, HasModes) and [
+            *system.refusals(kind, spec.options, nodes, spec.settings)
+        ]
+        if kind in system.workloads and not refused:
             check(system, spec)
 
 
@@ -287,7 +299,9 @@ def check_failover(system: System, cluster: Cluster, spec_of: Callable[[str], Cl
             assert definite is (value == 113), f"{when}: {why}"
     assert roles(system, cluster)[leader].role == "down"
 
-    if not system.elects:
+    settings = cluster.settings
+    elects = system.elects_with(settings) if isinstance(system, HasModes) else system.elects
+    if not elects:
         system.steps["promote"].run(cluster, survivor)
     client = system.client(spec_of(survivor), "set")  # not opened: there may be no primary yet
     with closing(client):
@@ -308,7 +322,7 @@ def check_handshakes(system: System, cluster: Cluster) -> None:
             with socket.create_connection(cluster.address(node.name, port), timeout=2) as line:
                 line.sendall(handshake.say)
                 assert handshake.served
-                assert line.recv(256).startswith(handshake.served), (node.name, port)
+                assert line.recv(256).startswith(handshake.served, handshake.after), (node.name, port)
 
 
 def check_promote(system: System, cluster: Cluster) -> None:
