@@ -51,7 +51,8 @@ class Crowds:
     def do_crowd(self, request: Message) -> None:
         """Open connections to `address`:`port` for `fault` until `count` are held or it is full.
 
-        `say` and `served` are hexadecimal: what each sends, and how a served one's answer begins.
+        `say` and `served` are hexadecimal: what each sends, and how a served one's answer begins
+        (after `after` bytes; 0 if unsaid).
         Returns at once; `crowd_state` tells how far it is.
         """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -62,7 +63,7 @@ class Crowds:
         crowd = Crowd(
             address=(request["address"], int(request["port"])),
             say=bytes.fromhex(request["say"]),
-            served=bytes.fromhex(request["served"]),
+            served=(bytes.fromhex(request["served"]), int(request.get("after", 0))),
             count=min(int(request["count"]), hard - open_now - SPARE_FILES),
         )
         self._crowds[request["fault"]] = crowd
@@ -120,7 +121,9 @@ class Crowds:
 class Crowd:
     """The connections of one fault."""
 
-    def __init__(self, *, address: tuple[str, int], say: bytes, served: bytes, count: int) -> None:
+    def __init__(
+        self, *, address: tuple[str, int], say: bytes, served: tuple[bytes, int], count: int
+    ) -> None:
         self.events = selectors.DefaultSelector()
         self.held: set[socket.socket] = set()
         self.count = count
@@ -178,7 +181,7 @@ class Crowd:
             return
         if not answer:
             self._turn_away(line, "closed")
-        elif answer.startswith(self._served):
+        elif answer.startswith(*self._served):
             del self._opening[line]
             self.held.add(line)
             self._in_a_row = 0

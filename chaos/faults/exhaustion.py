@@ -46,7 +46,7 @@ def newcomer(scene: Scene, node: str, within_s: float = NEWCOMER_S) -> str:
         return "reset"
     if not answer:
         return "closed"
-    return SERVED if answer.startswith(handshake.served) else "refused"
+    return SERVED if answer.startswith(handshake.served, handshake.after) else "refused"
 
 
 class _Exhaustion(OnNodes):
@@ -135,6 +135,7 @@ class ConnectionExhaustion(_Exhaustion):
             "port": group.system.ports["db"],
             "say": handshake.say.hex(),
             "served": handshake.served.hex(),
+            "after": handshake.after,
             "count": self.entry.count or COUNT_MAX,
         }
 

@@ -28,6 +28,7 @@ from pymysql.err import MySQLError, OperationalError
 from chaos.systems.base import Address, NotConnected
 
 USER = "aftershock"  # may read and write our tables; on a read-only node, only read
+OPERATOR = "operator"  # may do everything, on a read-only node as well
 DATABASE = "aftershock"
 CHUNK_BYTES = 1 << 16
 
@@ -111,6 +112,7 @@ class _Wire(_Connection):
 class Answer:
     """What a statement was answered with."""
 
+    names: Sequence[str]  # of the columns
     rows: Sequence[Sequence[Any]]  # integers, texts and None
     changed: int  # rows inserted, or found by an update; two for a row that an insert updated
 
@@ -184,7 +186,9 @@ class Session:
     def answer(self) -> Answer:
         """The whole answer to what was begun; errors as for `run`."""
         changed = self._wire._read_query_result()
-        return Answer(self._wire._result.rows or (), changed)
+        found = self._wire._result
+        names = [column[0] for column in found.description or ()]
+        return Answer(names, found.rows or (), changed)
 
     def close(self) -> None:
         """Drop the connection; never raises. What was begun goes on in the server."""

@@ -292,6 +292,7 @@ class Handshake:
 
     say: bytes
     served: bytes  # an answer that begins otherwise is a refusal
+    after: int = 0  # so many bytes, whatever they are
 
 
 @runtime_checkable
