@@ -10,6 +10,7 @@ from chaos.spec.experiment import AbortWhen
 from chaos.units import format_duration, format_percent
 
 NO_ANSWER = ("unknown", "down")  # roles of a node that did not say its role
+TAKES_WRITES = ("primary", "member")
 
 
 class Totals(Protocol):
@@ -31,9 +32,12 @@ class Totals(Protocol):
 class AbortWatch:
     """Whether one of an experiment's conditions holds. Times are ns since the run's start."""
 
-    def __init__(self, conditions: Sequence[AbortWhen], nodes: int) -> None:
+    def __init__(self, conditions: Sequence[AbortWhen], groups: Sequence[Sequence[str]]) -> None:
+        """`groups`: the nodes of each group that clients use; one that lost its majority or its
+        primary is enough."""
         self._conditions = conditions
-        self._nodes = nodes
+        self._groups = groups
+        self._broken: dict[str, Sequence[str]] = {}  # what is lost → the group that has lost it
         self._totals: deque[tuple[int, int, int, int]] = deque()  # time, ok, fail, info
         self._since: dict[str, int] = {}  # what is lost → since when
         windows = [c.window_ns for c in conditions if c.error_rate is not None]
@@ -50,21 +54,18 @@ class AbortWatch:
         # One of them must be as old as the longest window.
         while len(self._totals) > 1 and self._totals[1][0] <= now_ns - self._keep_ns:
             self._totals.popleft()
-        if len(roles) >= self._nodes:
+        if all(node in roles for nodes in self._groups for node in nodes):
             self._look(now_ns, roles)
         return next(filter(None, (self._holds(each, now_ns) for each in self._conditions)), "")
 
     def _look(self, now_ns: int, roles: Mapping[str, str]) -> None:
-        answering = sum(role not in NO_ANSWER for role in roles.values())
-        lost = {
-            "quorum": answering < self._nodes // 2 + 1,
-            "primary": "primary" not in roles.values(),
-        }
-        for what, is_lost in lost.items():
-            if not is_lost:
-                self._since.pop(what, None)
-            else:
+        for what, is_lost in (("quorum", _no_quorum), ("primary", _no_primary)):
+            lost = [nodes for nodes in self._groups if is_lost([roles[node] for node in nodes])]
+            if lost:
                 self._since.setdefault(what, now_ns)
+                self._broken[what] = lost[0]
+            else:
+                self._since.pop(what, None)
 
     def _holds(self, condition: AbortWhen, now_ns: int) -> str:
         if condition.error_rate is not None:
@@ -72,8 +73,9 @@ class AbortWatch:
         if condition.no_quorum_ns is not None and self._lasts(
             "quorum", condition.no_quorum_ns, now_ns
         ):
+            nodes = len(self._broken["quorum"])
             return (
-                f"fewer than {self._nodes // 2 + 1} of {self._nodes} nodes said which role they "
+                f"fewer than {nodes // 2 + 1} of {nodes} nodes said which role they "
                 f"have for {format_duration(condition.no_quorum_ns)}"
             )
         if condition.no_primary_ns is not None and self._lasts(
@@ -103,3 +105,11 @@ class AbortWatch:
             f"{format_duration(condition.window_ns)} were {ended}; the limit is "
             f"{format_percent(limit)}"
         )
+
+
+def _no_quorum(roles: Sequence[str]) -> bool:
+    return sum(role not in NO_ANSWER for role in roles) < len(roles) // 2 + 1
+
+
+def _no_primary(roles: Sequence[str]) -> bool:
+    return not any(role in TAKES_WRITES for role in roles)

@@ -20,7 +20,7 @@ from chaos.abort import AbortWatch
 from chaos.errors import AftershockError, EngineError, Interrupted, RecordError
 from chaos.faults.needs import lacking
 from chaos.healing.watchdog import watching
-from chaos.load.plan import LoadPlan
+from chaos.load.plan import LoadPlan, PartPlan
 from chaos.load.pool import LoadPool, LoadStats
 from chaos.nemesis import Nemesis
 from chaos.record import rundir
@@ -30,9 +30,10 @@ from chaos.registry import WORKLOADS
 from chaos.runtime import images
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.runtime.docker import owner
-from chaos.runtime.groups import versions, wanted_images
+from chaos.runtime.groups import RunningGroup, versions, wanted_images
 from chaos.sampler import Sampler
 from chaos.spec.files import LoadedExperiment
+from chaos.spec.parts import client_options, parts, served
 from chaos.spec.topology import Topology
 from chaos.systems.base import ClientSpec
 from chaos.workloads.base import LoadShape
@@ -253,10 +254,33 @@ def _note_nodes(stage: _Stage, cluster: RunningCluster) -> None:
 
 
 def _load(order: Order, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
+    """What each client is made of, and what it does."""
+    experiment = order.loaded.experiment
+    workload = experiment.workload
+    plans = {
+        name: PartPlan(
+            system=cluster.groups[part.group].system.name,
+            kind=part.kind,
+            clients=_clients(order, cluster.groups[part.group]),
+        )
+        for name, part in parts(experiment, order.loaded.topology).items()
+    }
+    first = next(iter(plans.values()))
+    return LoadPlan(
+        system=first.system,
+        workload=workload.name,
+        clients=first.clients,
+        parts={} if "" in plans else plans,
+        rate=workload.rate,
+        seed=order.seed,
+        segment=str(writer.path / rundir.SEGMENTS),
+        shape=_shape(order),
+    )
+
+
+def _clients(order: Order, group: RunningGroup) -> list[ClientSpec]:
     """Clients of a zone prefer its nodes in turn; a zone without nodes takes any."""
     experiment, topology = order.loaded.experiment, order.loaded.topology
-    workload = experiment.workload
-    group = cluster.groups[topology.front()[0]]
     everywhere = [node.name for node in group.nodes]
     in_zone = {zone: [n.name for n in group.nodes if n.zone == zone] for zone in topology.zones()}
     clients = [
@@ -265,22 +289,14 @@ def _load(order: Order, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
             home=(homes := in_zone[zone] or everywhere)[k % len(homes)],
             endpoints=group.endpoints(zone),
             settings=group.client_settings(),
-            options=experiment.client,
-            timeout_s=workload.timeout_ns / 1e9,
+            options=client_options(experiment, group.system),
+            timeout_s=experiment.workload.timeout_ns / 1e9,
         )
         for zone, count in topology.clients.items()
         for k in range(count)
     ]
     random.Random(order.seed).shuffle(clients)  # else worker 0 would hold one zone's clients
-    return LoadPlan(
-        system=group.system.name,
-        workload=workload.name,
-        clients=clients,
-        rate=workload.rate,
-        seed=order.seed,
-        segment=str(writer.path / rundir.SEGMENTS),
-        shape=_shape(order),
-    )
+    return clients
 
 
 def _shape(order: Order) -> LoadShape:
@@ -300,7 +316,9 @@ def _wait(
     """Until the load phase is over, or the experiment's `abort_when` ends it; an error as soon as
     clients or the engine are lost."""
     experiment = stage.order.loaded.experiment
-    abort = AbortWatch(experiment.abort_when, len(cluster.nodes))
+    used = served(experiment, stage.order.loaded.topology)
+    groups = [[node.name for node in cluster.groups[name].nodes] for name in used]
+    abort = AbortWatch(experiment.abort_when, groups)
     while (left := stage.t0_ns + experiment.duration_ns - time.monotonic_ns()) > 0:
         for part in (pool, nemesis, sampler):
             part.check()

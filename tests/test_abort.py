@@ -27,7 +27,7 @@ class Totals:
 
 
 def watch(*conditions: Mapping[str, Any]) -> AbortWatch:
-    return AbortWatch([AbortWhen.model_validate(each) for each in conditions], nodes=3)
+    return AbortWatch([AbortWhen.model_validate(each) for each in conditions], [["n1", "n2", "n3"]])
 
 
 def first(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from chaos.load.makers import Maker
 from chaos.record.op import Invocation, Result
-from chaos.systems.base import Client, ClientSpec, Definite, System, classify
+from chaos.systems.base import Client, Definite, classify
 
 if TYPE_CHECKING:
     from chaos.workloads.base import Generator
@@ -53,9 +54,7 @@ class ClientThread(threading.Thread):
     def __init__(
         self,
         *,
-        system: System,
-        workload: str,
-        spec: ClientSpec,
+        maker: Maker,
         process: int,
         total: int,
         setup: Sequence[Invocation] = (),
@@ -72,9 +71,9 @@ class ClientThread(threading.Thread):
         self.skipped = 0
         self.process = process
         self._total = total
-        self.zone = spec.zone
-        self._errors = system.errors
-        self._make: Callable[[], Client] = lambda: system.client(spec, workload)
+        self.zone = maker.zone
+        self._errors = maker.errors
+        self._make = maker.make
         self._client: Client | None = None
         self._backoff_s = BACKOFF_S_MIN
         self._setup = setup

@@ -61,8 +61,7 @@ class LoadPool:
         if not plan.clients:
             raise AftershockError("expected at least one client, got none")
         if workers is None:
-            single = getattr(registry.SYSTEMS.get(plan.system), "single_process", False)
-            workers = 1 if single else os.cpu_count() or 1
+            workers = 1 if _single(plan) else os.cpu_count() or 1
         count = max(1, min(workers, len(plan.clients)))
         self._workers = [_Worker(n, part) for n, part in enumerate(plan.split(count))]
         self.segments = [Path(worker.plan.segment) for worker in self._workers]
@@ -160,6 +159,12 @@ class LoadPool:
                 f"waited {deadline_s:g} s for {what}",
                 detail=f"last error while connecting: {trouble}" if trouble else "",
             )
+
+
+def _single(plan: LoadPlan) -> bool:
+    """Whether all its clients have to share one process."""
+    names = {plan.system, *(part.system for part in plan.parts.values())}
+    return any(getattr(registry.SYSTEMS.get(name), "single_process", False) for name in names)
 
 
 class _Worker:

@@ -27,6 +27,7 @@ from chaos import registry
 from chaos.errors import AftershockError
 from chaos.load.client import ClientThread, Order, rate_plan
 from chaos.load.flush import Recorder
+from chaos.load.makers import makers
 from chaos.load.plan import LoadPlan, from_json
 from chaos.record.schema import HISTORY
 from chaos.record.segment import SegmentWriter
@@ -41,19 +42,16 @@ class Worker:
     """The clients of one plan. Every method runs in the main thread."""
 
     def __init__(self, plan: LoadPlan) -> None:
-        system = registry.SYSTEMS.get(plan.system)
         self.plan = plan
         self._workload = registry.WORKLOADS.get(plan.workload)
         self._clients = [
             ClientThread(
-                system=system,
-                workload=plan.workload,
-                spec=spec,
+                maker=maker,
                 process=process,
                 total=plan.total,
                 setup=self._workload.setup(plan.shape) if process == 0 else (),
             )
-            for process, spec in zip(plan.processes, plan.clients, strict=True)
+            for process, maker in zip(plan.processes, makers(plan), strict=True)
         ]
         self._segment = SegmentWriter(Path(plan.segment), plain(HISTORY))
         self._generators: dict[int, Generator] = {}

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from chaos import registry
 from chaos.spec.complaints import Complaint, unknown
 from chaos.spec.experiment import Experiment
-from chaos.spec.group_checks import systems
+from chaos.spec.group_checks import placed, systems
 from chaos.spec.topology import Topology
-from chaos.systems.base import System
+from chaos.systems.base import HasModes, System
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +144,11 @@ def check_client(experiment: Experiment, topology: Topology) -> Iterator[Complai
         options = client_options(experiment, system)
         for problem in system.check_options(options, part.kind):
             yield Complaint(path=("client",), message=problem)
+        if isinstance(system, HasModes):
+            nodes = [node for node in placed(topology) if node.group == part.group]
+            settings = topology.each_group()[part.group].settings
+            for problem in system.refusals(part.kind, options, nodes, settings):
+                yield Complaint(path=("workload", "name"), message=problem)
     names = dict.fromkeys(there[part.group].name for part in asked if part.group in there)
     for option in experiment.client:
         if option not in known:

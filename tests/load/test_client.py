@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from chaos.load.client import ClientThread
+from chaos.load.makers import Maker
 from chaos.record.op import Invocation, Result
-from chaos.systems.base import ClientSpec, ErrorRule
+from chaos.systems.base import ErrorRule
 from chaos.workloads.base import LoadShape
 from chaos.workloads.set import WORKLOAD
 
@@ -40,11 +40,11 @@ class OneClient:
         self.node = ""
 
 
-SYSTEM: Any = SimpleNamespace(
-    client=lambda spec, workload: OneClient(),
+MAKER = Maker(
+    make=OneClient,
     errors=(ErrorRule(code="reset", kind=ConnectionResetError, definite=False, reason="broken"),),
+    zone="a",
 )
-SPEC = ClientSpec(zone="a", home="n1", endpoints={}, settings={}, options={}, timeout_s=1.0)
 COLUMNS = ("process", "node", "zone", "f", "key", "value", "expected", "payload", "type", "error",
            "start_ns", "end_ns")  # fmt: skip
 
@@ -52,7 +52,7 @@ COLUMNS = ("process", "node", "zone", "f", "key", "value", "expected", "payload"
 def played() -> list[Mapping[str, Any]]:
     """Rows of one client over: up 0.1 s, down 0.3 s, up 0.1 s."""
     Server.up = True
-    thread = ClientThread(system=SYSTEM, workload="set", spec=SPEC, process=0, total=4)
+    thread = ClientThread(maker=MAKER, process=0, total=4)
     thread.t0_ns = time.monotonic_ns()
     thread.start()
     generator = WORKLOAD.generator(LoadShape(mix={"add": 1}), 0, 1, random.Random(1))
