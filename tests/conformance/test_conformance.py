@@ -27,7 +27,10 @@ TOPOLOGIES = [
     ("postgres-async", (), 5.0),
     ("postgres-sync", (), 5.0),
     ("postgres-quorum", (), 5.0),
+    ("patroni-three-zones", (), 15.0),
     ("etcd-three", (), 3.0),
+    ("mariadb-async", (), 10.0),
+    ("mariadb-semi-sync", (), 10.0),
 ]
 
 
