@@ -106,7 +106,7 @@ def test_a_store_of_a_document_is_one_request_and_unanswered_it_may_have_happene
     assert path == "kv/txn"
     above = base64.b64decode(body["compare"][0]["value"]).decode()
     assert (int(above), len(above)) == (13, DIGITS)
-    refused = {"responses": [{"response_txn": {}}]}
+    refused: dict[str, Any] = {"responses": [{"response_txn": {}}]}
     assert judged(DocumentClient(spec()), Script(refused), storing) == (True, "stale-token")
 
 
