@@ -27,6 +27,7 @@ from chaos.cli import (
     probing,
     runs,
     stories,
+    track_record,
     verifying,
 )
 from chaos.cli.console import err, say_error
@@ -50,6 +51,7 @@ for _module in (
     probing,
     healing,
     stories,
+    track_record,
     new,
     machine,
 ):

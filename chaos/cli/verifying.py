@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +47,7 @@ def verify(
     found = []
     for path in paths:
         try:
-            certificates = _verified(find_run(path), proof, format_, value, own)
+            certificates = verified(find_run(path), proof, format_, value, own)
             verdict = "refused" if not all(c["accepted"] for c in certificates) else "accepted"
             result = _result(path, verdict if certificates else "none", certificates)
         except AftershockError as error:
@@ -72,10 +73,14 @@ def _exit_code(found: list[dict[str, Any]]) -> int:
     return _EXIT[worst]
 
 
-def _verified(
-    path: Path, proof: Path | None, format_name: str | None, initial: Any, own: list[Any]
+def verified(
+    path: Path,
+    proof: Path | None = None,
+    format_name: str | None = None,
+    initial: Any = None,
+    own: Sequence[Any] = (),
 ) -> list[dict[str, Any]]:
-    """What came of each certificate of one history."""
+    """What came of each certificate of one history: file, property, claims, what, accepted, why."""
     from analysis.certificates import folder_of
     from analysis.formats import open_history
     from analysis.proof.models import MODELS, own_model

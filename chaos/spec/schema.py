@@ -16,16 +16,18 @@ from chaos.spec.experiment import Experiment
 from chaos.spec.random_schedule import MixEntry
 from chaos.spec.story import Story
 from chaos.spec.topology import Topology
+from chaos.spec.track_record import TrackRecord
 
 MODELS: dict[str, type[BaseModel]] = {
     "topology": Topology,
     "experiment": Experiment,
     "story": Story,
+    "track-record": TrackRecord,
 }
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """The draft-7 schema of a `topology`, `experiment` or `story`."""
+    """The draft-7 schema of a `topology`, `experiment`, `story` or `track-record`."""
     own: dict[str, Any] = draft7(MODELS[kind].model_json_schema(by_alias=True, mode="validation"))
     if (definitions := own.get("definitions", {})) and MixEntry.__name__ in definitions:
         _spread_mix(definitions)

@@ -10,16 +10,18 @@ from chaos.errors import SpecError
 from chaos.spec.files import find, load_experiment, load_story, load_topology
 from chaos.spec.load import Document, read_document
 from chaos.spec.problems import Finding, SpecProblems, finding_at
+from chaos.spec.track_record import load_track_record
 
 _MARKS = {
     "story": ("beats", "questions", "facts", "reveal"),
     "experiment": ("workload", "schedule", "topology", "duration"),
     "topology": ("nodes", "regions", "system", "clients"),
+    "track record": ("pairs", "seeds"),
 }
 
 
 def kind_of(document: Document) -> str:
-    """Whether a file is a story, an experiment or a topology, by the keys it has."""
+    """Whether a file is a story, an experiment, a topology, … by the keys it has."""
     keys = document.root.data if isinstance(document.root.data, dict) else {}
     for kind, marks in _MARKS.items():
         if any(mark in keys for mark in marks):
@@ -28,8 +30,8 @@ def kind_of(document: Document) -> str:
         [
             finding_at(
                 document.root.mark,
-                "expected a topology (`nodes:`), an experiment (`workload:`) or a story (`beats:`),"
-                " got none of their keys",
+                "expected a topology (`nodes:`), an experiment (`workload:`), a story (`beats:`)"
+                " or a track record (`pairs:`), got none of their keys",
             )
         ]
     )
@@ -51,6 +53,9 @@ def _validate(file: str | Path) -> list[Finding]:
             return list(load_topology(path).notes)
         if kind == "experiment":
             return list(load_experiment(path).notes)
+        if kind == "track record":
+            load_track_record(path)
+            return []
         story = load_story(path)
         return list(dict.fromkeys([*story.experiment.notes, *story.fix.notes]))
     except SpecProblems as problems:
