@@ -12,16 +12,24 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chaos.errors import UsageError
 from chaos.registry import SYSTEMS
-from chaos.spec.topology_checks import check_topology
 from chaos.spec.load import parse_document, plain_scalar
 from chaos.spec.messages import read_as
 from chaos.spec.topology import ADDRESSES_MAX, Topology
-from chaos.systems.base import HasOperators, HasRules, Node, SettingRule, System
+from chaos.spec.topology_checks import check_topology
+from chaos.systems.base import (
+    HasModes,
+    HasOperators,
+    HasRules,
+    Node,
+    SettingRule,
+    System,
+    UsesGroups,
+)
 
 PROVIDER = "aws"
 # One-way, about half of the round trips that one sees between such regions: measure your own.
@@ -56,6 +64,16 @@ class Wish:
         return {region: [f"{region}-{z}" for z in letters] for region in REGIONS[: self.regions]}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A group of the topology to be; `name` "": it is the whole of it."""
+
+    name: str
+    system: System
+    nodes: Sequence[Node]
+    uses: Mapping[str, str] = field(default_factory=dict)
+
+
 def topology_text(wish: Wish, schema: str) -> str:
     """The YAML, which validates; `schema`: where topology.json is, as seen from the file.
 
@@ -67,10 +85,8 @@ def topology_text(wish: Wish, schema: str) -> str:
     ):
         if not 1 <= got <= most:
             raise UsageError(f"expected 1 to {most} {what}, got {got}")
-    system = SYSTEMS.get(wish.system)
-    settings = {name: plain_scalar(value) for name, value in wish.settings.items()}
-    nodes = _nodes(system, wish, settings)
-    text = "\n".join(_lines(system, wish, nodes, schema)) + "\n"
+    parts = _parts(SYSTEMS.get(wish.system), wish)
+    text = "\n".join(_lines(parts, wish, schema)) + "\n"
     topology = read_as(Topology, parse_document(text, wish.name))
     wrong = [each for each in check_topology(topology) if not each.note]
     if wrong:
@@ -82,23 +98,38 @@ def topology_text(wish: Wish, schema: str) -> str:
     return text
 
 
-def _nodes(system: System, wish: Wish, settings: Mapping[str, Any]) -> list[Node]:
-    """The nodes over the zones in turn; a primary is declared where that is no mistake."""
+def _parts(system: System, wish: Wish) -> list[Part]:
+    """The system itself, and each other database that it runs on top of."""
+    settings = {name: plain_scalar(value) for name, value in wish.settings.items()}
+    uses = system.uses if isinstance(system, UsesGroups) else {}
+    own = Part(
+        name="db" if uses else "",
+        system=system,
+        nodes=_nodes(system, wish, "n", wish.nodes, settings),
+        uses=uses,  # a group is called as its system is
+    )
+    below = [SYSTEMS.get(other) for other in dict.fromkeys(uses.values())]
+    return [own] + [
+        Part(name=other.name, system=other, nodes=_nodes(other, wish, other.name, None, {}))
+        for other in below
+    ]
+
+
+def _nodes(
+    system: System, wish: Wish, called: str, asked: int | None, settings: Mapping[str, Any]
+) -> Sequence[Node]:
+    """Nodes over the zones in turn, as few as the system takes, one a zone at least; a primary is
+    declared where that is no mistake."""
     zones = [(zone, region) for region, all_ in wish.places().items() for zone in all_]
     most = ADDRESSES_MAX // (1 + len(zones))
-    counts = [wish.nodes] if wish.nodes else range(len(zones), most + 1)
     made: list[list[Node]] = []
-    for count in counts:
+    for count in [asked] if asked else range(len(zones), most + 1):
         plain = [
-            Node(name=f"n{k + 1}", zone=zone, region=region, role=None, address="")
+            Node(name=f"{called}{k + 1}", zone=zone, region=region, role=None, address="")
             for k, (zone, region) in zip(range(count), itertools.cycle(zones), strict=False)
         ]
+        declared = [replace(plain[0], role="primary"), *plain[1:]]
         complaints = set(system.check(plain, settings))
-        declared = [
-            Node(name=n.name, zone=n.zone, region=n.region, role=None if k else "primary",
-                 address="")
-            for k, n in enumerate(plain)
-        ]  # fmt: skip
         told = set(system.check(declared, settings)) <= complaints
         made.append(declared if told else plain)
         if not complaints:
@@ -106,28 +137,27 @@ def _nodes(system: System, wish: Wish, settings: Mapping[str, Any]) -> list[Node
     return made[0]  # what is wrong is no matter of how many there are: the check says it
 
 
-def _lines(system: System, wish: Wish, nodes: Sequence[Node], schema: str) -> Iterator[str]:
+def _lines(parts: Sequence[Part], wish: Wish, schema: str) -> Iterator[str]:
     places = wish.places()
     zones = [zone for all_ in places.values() for zone in all_]
+    own = parts[0]
     over = f"{_count(len(zones), 'zone')} of {_count(len(places), 'region')}"
     yield f"# yaml-language-server: $schema={schema}"
-    yield from _comment(f"{system.about}.")
-    yield from _words(system)
-    yield f"name: {wish.name}"
-    yield f"about: {_count(len(nodes), 'node')} of {system.name} in {over}."
-    yield f"system: {system.name}"
-    if wish.settings:
-        yield "settings:"
-        yield from (f"  {name}: {_scalar(value)}" for name, value in wish.settings.items())
-    yield from _settings(system, wish.settings)
+    yield from _comment(f"{own.system.about}.")
+    yield from _words(own.system, wish.settings)
+    yield f"name: {_scalar(wish.name)}"
+    yield f"about: {_count(len(own.nodes), 'node')} of {own.system.name} in {over}."
+    yield from _systems(parts, wish.settings)
     yield "regions:"
     for region, all_ in places.items():
         yield f"  {region}: {{zones: [{', '.join(all_)}], provider: {PROVIDER}}}"
     yield from _links(list(places), zones)
     yield "nodes:"
-    for node in nodes:
-        role = f", role: {node.role}" if node.role else ""
-        yield f"  {node.name}: {{zone: {node.zone}{role}}}"
+    for part in parts:
+        for node in part.nodes:
+            group = f", group: {part.name}" if part.name else ""
+            role = f", role: {node.role}" if node.role else ""
+            yield f"  {node.name}: {{zone: {node.zone}{group}{role}}}"
     yield "# Clients live in zones and reach the nodes of others over the links above."
     yield f"clients: {{{', '.join(f'{zone}: {CLIENTS_PER_ZONE}' for zone in zones)}}}"
     yield "# Disks that can lose power, fill up, slow down: docs/disks.md."
@@ -136,9 +166,30 @@ def _lines(system: System, wish: Wish, nodes: Sequence[Node], schema: str) -> It
     yield COST
 
 
-def _words(system: System) -> Iterator[str]:
+def _systems(parts: Sequence[Part], given: Mapping[str, str]) -> Iterator[str]:
+    """The database with its settings, or the groups, the first with its settings."""
+    own, *below = parts
+    lines = [f"system: {own.system.name}"]
+    if own.uses:
+        lines.append(f"uses: {{{', '.join(f'{word}: {name}' for word, name in own.uses.items())}}}")
+    if given:
+        lines.append("settings:")
+        lines += [f"  {_scalar(name)}: {_scalar(value)}" for name, value in given.items()]
+    lines += _settings(own.system, given)
+    if not below:
+        yield from lines
+        return
+    yield "groups:"
+    yield f"  {own.name}:"
+    yield from (f"    {line}" for line in lines)
+    for part in below:
+        yield f"  # Its settings: aftershock new topology --system {part.system.name} --out -"
+        yield f"  {part.name}: {{system: {part.system.name}}}"
+
+
+def _words(system: System, given: Mapping[str, str]) -> Iterator[str]:
     """What a team should know before it argues, from the system's own words."""
-    if system.elects:
+    if system.elects_with(given) if isinstance(system, HasModes) else system.elects:
         yield "# When a primary is gone another node takes over by itself."
     else:
         yield "# Nothing fails over by itself."

@@ -28,7 +28,8 @@ def written(tmp_path: Path, **asked: Any) -> Path:
 
 @pytest.mark.parametrize("system", SYSTEMS.builtin)
 def test_it_validates_for_every_system(system: str, tmp_path: Path) -> None:
-    for zones, regions in itertools.product(range(1, ZONES_MAX + 1), range(1, len(REGIONS) + 1)):
+    sizes = [*itertools.product(range(1, ZONES_MAX + 1), (1, 2)), (1, 3), (3, len(REGIONS))]
+    for zones, regions in sizes:
         path = written(tmp_path, system=system, zones=zones, regions=regions)
         assert [f.render() for f in validate_files([path])] == []
         topology = load_topology(path).topology
@@ -41,17 +42,22 @@ def test_it_validates_for_every_system(system: str, tmp_path: Path) -> None:
 def test_without_the_marks_it_means_the_same(system: str, tmp_path: Path) -> None:
     path = written(tmp_path, system=system)
     plain = load_topology(path).topology
-    text = path.read_text(encoding="utf-8")
-    begun = text.find("# settings:")
-    block, rest = text[begun:].split("\nregions:", 1)
-    bare = re.sub(r"^# ?", "", block, flags=re.MULTILINE)
-    path.write_text(f"{text[:begun]}{bare}\nregions:{rest}", encoding="utf-8")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    begun = next(k for k, line in enumerate(lines) if line.strip() == "# settings:")
+    for k in itertools.takewhile(lambda k: re.match(r" *#  |.*# settings:", lines[k]),
+                                 range(begun, len(lines))):  # fmt: skip
+        lines[k] = lines[k].replace("# ", "", 1)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert [f.render() for f in validate_files([path])] == []
-    given = load_topology(path).topology
-    assert given.model_copy(update={"settings": {}}) == plain
+    given, bare = load_topology(path).topology, plain.each_group()
+    assert given.nodes == plain.nodes
     found = SYSTEMS.get(system)
     assert isinstance(found, HasRules)
-    assert set(given.settings) == {n for n, r in found.rules.items() if r.default is not None}
+    name, own = next(iter(given.each_group().items()))
+    assert {k: g for k, g in given.each_group().items() if k != name} == {
+        k: g for k, g in bare.items() if k != name
+    }
+    assert set(own.settings) == {n for n, r in found.rules.items() if r.default is not None}
 
 
 @pytest.mark.parametrize("system", BUILT_IN)
@@ -61,7 +67,7 @@ def test_every_setting_is_there_with_its_rule(system: str, tmp_path: Path) -> No
     assert set(found.rules) == set(found.settings)
     text = written(tmp_path, system=system).read_text(encoding="utf-8")
     for name in found.settings:
-        assert len(re.findall(rf"^#   (# )?{re.escape(name)}: .", text, re.MULTILINE)) == 1
+        assert len(re.findall(rf"^ *#   (# )?{re.escape(name)}: .", text, re.MULTILINE)) == 1
 
 
 def test_a_primary_is_declared_where_it_can_be() -> None:
@@ -70,6 +76,13 @@ def test_a_primary_is_declared_where_it_can_be() -> None:
         for name in ("postgres", "redis", "etcd")
     }
     assert declares == {"postgres": True, "redis": True, "etcd": False}
+
+
+def test_a_system_on_top_of_another_gets_groups(tmp_path: Path) -> None:
+    topology = load_topology(written(tmp_path, system="patroni", zones=2)).topology
+    groups = topology.each_group()
+    assert [(g.system, len(g.nodes)) for g in groups.values()] == [("patroni", 2), ("etcd", 2)]
+    assert topology.front() == ["db"]
 
 
 def test_nodes_settings_and_places_as_asked(tmp_path: Path) -> None:
