@@ -27,7 +27,7 @@ from redis.exceptions import (
 from chaos.record.op import Invocation, Result
 from chaos.systems._common import NOT_CONNECTED
 from chaos.systems._redis_conf import mode_of
-from chaos.systems._redis_slots import key_in_each, shard_count
+from chaos.systems._redis_slots import key_in_each, shard_count, shard_of
 from chaos.systems._redis_ways import way_of
 from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
 
@@ -60,6 +60,24 @@ ERRORS = (
         "failover may keep it or drop it",
     ),
     ErrorRule(
+        code="read-only",
+        kind=ReadOnlyError,
+        definite=True,
+        reason="the node is a replica now and refuses writes before running them",
+    ),
+    ErrorRule(
+        code="loading",
+        kind=BusyLoadingError,
+        definite=True,
+        reason="the node is loading its data and refuses commands before running them",
+    ),
+    ErrorRule(
+        code="master-down",
+        kind=MasterDownError,
+        definite=True,
+        reason="a replica without its master refuses the command before running it",
+    ),
+    ErrorRule(
         code="moved",
         kind=AskError,
         definite=True,
@@ -84,24 +102,6 @@ ERRORS = (
         kind=ClusterCrossSlotError,
         definite=True,
         reason="keys of several slots are refused before the command runs",
-    ),
-    ErrorRule(
-        code="read-only",
-        kind=ReadOnlyError,
-        definite=True,
-        reason="the node is a replica now and refuses writes before running them",
-    ),
-    ErrorRule(
-        code="loading",
-        kind=BusyLoadingError,
-        definite=True,
-        reason="the node is loading its data and refuses commands before running them",
-    ),
-    ErrorRule(
-        code="master-down",
-        kind=MasterDownError,
-        definite=True,
-        reason="a replica without its master refuses the command before running it",
     ),
     ErrorRule(
         code="out-of-memory",
@@ -249,8 +249,8 @@ def integer(answer: bytes | None) -> int | None:
 class SetClient(RedisClient):
     """The set is one Redis set of decimal integers.
 
-    In a cluster it is one in each shard, with element i in number i modulo their number; a read is
-    one SMEMBERS after the other, and so no snapshot.
+    In a cluster it is one in each shard, with an element where a key of its name would be; a read
+    is one SMEMBERS after the other, and so no snapshot.
     """
 
     def __init__(self, spec: ClientSpec) -> None:
@@ -260,7 +260,7 @@ class SetClient(RedisClient):
         self._keys = key_in_each(SET_KEY, shard_count(spec.settings)) if sharded else [SET_KEY]
 
     def _add(self, operation: Invocation) -> Result:
-        key = self._keys[int(operation.value or 0) % len(self._keys)]
+        key = self._keys[shard_of(str(operation.value), len(self._keys))]
         self._ask(key, "SADD", key, str(operation.value))
         self._replicated()
         return Result(value=operation.value, node=self.node)

@@ -44,7 +44,8 @@ def shard_count(settings: Mapping[str, Any]) -> int:
     return int(settings.get("shards", SHARDS))
 
 
-def ranges(shards: int) -> list[tuple[int, int]]:
+@functools.cache
+def ranges(shards: int) -> Sequence[tuple[int, int]]:
     """First and last slot of each shard, as `redis-cli --cluster create` deals them."""
     ends = [round(SLOTS * k / shards) for k in range(shards + 1)]
     return [(first, after - 1) for first, after in itertools.pairwise(ends)]
@@ -69,6 +70,12 @@ def slot_of(key: str) -> int:
     return int(key_slot(key.encode()))
 
 
+def shard_of(key: str, shards: int) -> int:
+    """The number of the shard that starts with `key`."""
+    slot = slot_of(key)
+    return next(number for number, (_, last) in enumerate(ranges(shards)) if slot <= last)
+
+
 @functools.cache
 def key_in_each(prefix: str, shards: int) -> Sequence[str]:
     """For each shard a key of its own, named `prefix` and a number."""
@@ -76,9 +83,9 @@ def key_in_each(prefix: str, shards: int) -> Sequence[str]:
         next(
             key
             for key in (f"{prefix}:{number}" for number in itertools.count())
-            if first <= slot_of(key) <= last
+            if shard_of(key, shards) == shard
         )
-        for first, last in ranges(shards)
+        for shard in range(shards)
     ]
 
 

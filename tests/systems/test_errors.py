@@ -70,6 +70,12 @@ def test_the_documentation_has_the_table(system, root):
         ("BUSY Redis is busy running a script.", True, "busy-script"),
         ("UNBLOCKED force unblock from blocking operation", False, "unblocked"),
         ("ERR max number of clients reached", True, "too-many-clients"),
+        ("MOVED 3999 198.18.7.12:6379", True, "moved"),
+        ("ASK 3999 198.18.7.12:6379", True, "moved"),
+        ("CLUSTERDOWN The cluster is down", True, "cluster-down"),
+        ("CLUSTERDOWN Hash slot not served", True, "cluster-down"),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", True, "try-again"),
+        ("CROSSSLOT Keys in request don't hash to the same slot", True, "cross-slot"),
         ("ERR something nobody has seen", False, "unknown"),
     ],
 )
