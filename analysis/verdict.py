@@ -35,6 +35,7 @@ from chaos.record.reader import RunData
 RESULTS_VERSION = 1
 PROPERTIES: Mapping[str, Sequence[str]] = {  # what a workload's history can decide
     "register": ("linearizable-register",),
+    "cache": ("linearizable-register",),
     "set": ("set",),
     "append": ("list-append",),
     "wr": ("rw-register",),

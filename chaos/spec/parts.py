@@ -113,7 +113,7 @@ def _part(experiment: Experiment, topology: Topology, part: str, kind: str) -> I
         yield Complaint(
             path=("workload", "name"),
             message=f"{what}, which {' and '.join(able)} have",
-            fix=f"write `groups: {{{part}: {next(iter(able))}}}` beside it",
+            fix=f"write {' or '.join(f'`groups: {{{part}: {one}}}`' for one in able)} beside it",
         )
         return
     there = systems(topology)

@@ -7,6 +7,7 @@ from typing import Any
 
 from chaos.systems._common import READS, Setting
 from chaos.systems._locks import LEASE
+from chaos.systems._redis_cache import TTL, CacheClient
 from chaos.systems._redis_client import RedisClient, RegisterClient, SetClient
 from chaos.systems._redis_conf import mode_of, replicas_of
 from chaos.systems._redis_counter import CounterClient
@@ -23,6 +24,7 @@ CLIENTS: Mapping[str, type[RedisClient]] = {
     "session": SessionClient,
     "lock": LockClient,
     "document": DocumentClient,
+    "cache": CacheClient,
     "bank": BankClient,
     **dict.fromkeys(LISTS, ListsClient),
     **dict.fromkeys(REGISTERS, MicroClient),
@@ -35,6 +37,7 @@ OPTIONS = {
         values=r"[0-9]{1,2}",
     ),
     "lease": LEASE,
+    "ttl": TTL,
 }
 SEVERAL_KEYS = LISTS | REGISTERS  # these are of several keys
 
