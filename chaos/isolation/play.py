@@ -62,7 +62,8 @@ def _outcome(each: Probe, level: str, played: Sequence[tuple[Script, Trace]]) ->
 def _kept_by(trace: Trace) -> str:
     """How the phenomenon was prevented."""
     parts = [f"{session} waited" for session in dict.fromkeys(trace.waited)]
-    parts += [f"{session} was refused ({why[:5]})" for session, why in trace.refused.items()]
+    codes = {session: why.partition(":")[0] for session, why in trace.refused.items()}
+    parts += [f"{session} was refused ({code})" for session, code in codes.items()]
     return ", ".join(parts) or "not seen"
 
 

@@ -136,7 +136,7 @@ _PLAIN = {
 START = r"""#!/bin/bash
 set -uo pipefail
 install_empty() { rm -rf "$DATA" && cp -a "$TEMPLATE" "$DATA"; }
-sql() { mariadb --no-defaults --socket=/tmp/mariadb.sock --user="$OPERATOR" "$@"; }
+sql() { mariadb --no-defaults --skip-ssl --socket=/tmp/mariadb.sock --user="$OPERATOR" "$@"; }
 copy() {  # a dump, loaded by a server that nobody can reach; it ends with the position it is from
   install_empty
   mariadbd --defaults-file="$CONF" --init-file="$USERS_SQL" --skip-networking --skip-log-bin &

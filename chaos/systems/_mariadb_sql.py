@@ -11,6 +11,7 @@ from chaos.systems._mariadb_wire import DATABASE, OPERATOR, NoAnswer, Session, c
 from chaos.systems.base import Address, NotConnected, SqlAnswer
 
 TIMEOUT_S = 20.0
+LOCKS_S = 30  # longer than any script: what one waits for is the other, not the clock
 REFUSALS = (1020, 1205, 1213)  # record changed, lock wait timeout, deadlock
 WAITS = (
     "SELECT COUNT(*) FROM information_schema.innodb_trx"
@@ -25,7 +26,8 @@ class MariadbSql:
     def __init__(self, address: Address) -> None:
         try:
             self._session = Session(address, TIMEOUT_S, OPERATOR, DATABASE)
-        except NotConnected as error:
+            self._session.run("SET SESSION innodb_lock_wait_timeout = %s", LOCKS_S)
+        except (NotConnected, MySQLError, NoAnswer) as error:
             raise ClusterError(f"no session for the probes: {error}") from error
 
     @property
