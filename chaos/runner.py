@@ -281,20 +281,22 @@ def _load(order: Order, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
 def _clients(order: Order, group: RunningGroup) -> list[ClientSpec]:
     """Clients of a zone prefer its nodes in turn; a zone without nodes takes any."""
     experiment, topology = order.loaded.experiment, order.loaded.topology
-    everywhere = [node.name for node in group.nodes]
-    in_zone = {zone: [n.name for n in group.nodes if n.zone == zone] for zone in topology.zones()}
-    clients = [
-        ClientSpec(
-            zone=zone,
-            home=(homes := in_zone[zone] or everywhere)[k % len(homes)],
-            endpoints=group.endpoints(zone),
-            settings=group.client_settings(),
-            options=client_options(experiment, group.system),
-            timeout_s=experiment.workload.timeout_ns / 1e9,
-        )
-        for zone, count in topology.clients.items()
-        for k in range(count)
-    ]
+    clients = []
+    for zone, count in topology.clients.items():
+        endpoints = group.endpoints(zone)
+        here = [node.name for node in group.nodes if node.zone == zone and node.name in endpoints]
+        homes = here or list(endpoints)
+        clients += [
+            ClientSpec(
+                zone=zone,
+                home=homes[k % len(homes)],
+                endpoints=endpoints,
+                settings=group.client_settings(),
+                options=client_options(experiment, group.system),
+                timeout_s=experiment.workload.timeout_ns / 1e9,
+            )
+            for k in range(count)
+        ]
     random.Random(order.seed).shuffle(clients)  # else worker 0 would hold one zone's clients
     return clients
 

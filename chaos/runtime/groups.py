@@ -62,10 +62,11 @@ class RunningGroup:
         return {folder: ids[self.spec.image_key(folder)] for folder in self.system.images}
 
     def endpoints(self, zone: str) -> dict[str, dict[str, Address]]:
-        """{node: {port name: address}} through the links of `zone`."""
+        """{node: {port name: address}} through the links of `zone`; of the nodes that have data."""
         return {
             node.name: {port: self.address(node.name, port, zone) for port in self.system.ports}
             for node in self.nodes
+            if node.role != "arbitrator"
         }
 
     def client_settings(self) -> dict[str, Any]:
