@@ -27,7 +27,7 @@ from analysis.checkers.base import (
 )
 from analysis.doubts import doubts, left_out
 from analysis.history import History, read_history
-from analysis.primaries import two_at_once
+from analysis.primaries import claimants, groups_of, two_at_once
 from chaos.errors import EXIT_INVALID, EXIT_UNKNOWN, EXIT_VALID
 from chaos.record import rundir
 from chaos.record.reader import RunData
@@ -96,7 +96,7 @@ def judge(
         checks.append(check if rundir.is_imported(run.meta) else _attributed(check, history, run))
     verdict = worst(check.verdict for check in checks)
     notes = list(run.notes)
-    primaries = two_at_once(run.samples)
+    primaries = two_at_once(run.samples, groups_of(run.meta))
     return {
         "version": RESULTS_VERSION,
         "path": str(run.path),
@@ -238,10 +238,14 @@ def _summary(
         parts += about_run
     seconds = primaries["two_at_once_s"]
     if seconds:
-        nodes = sorted({node for window in primaries["windows"] for node in window["nodes"]})
         lasted = f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
-        parts.append(f"{' and '.join(nodes)} claimed to be primary at once for {lasted}")
+        parts.append(f"{claimants(primaries)} claimed to be primary at once for {lasted}")
     return ". ".join(parts) + "."
+
+
+def _groups(run: RunData) -> dict[str, str]:
+    """Node → its group, where the topology has groups."""
+    return {node["name"]: node.get("group", "") for node in run.meta.get("nodes", ())}
 
 
 def _capital(text: str) -> str:

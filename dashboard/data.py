@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from analysis.compare import row_of
+from analysis.primaries import groups_of
 from chaos.errors import AftershockError, RecordError
 from chaos.record import rundir
 from chaos.record.reader import RunData, RunSummary, find_runs, open_run, run_summary
@@ -165,9 +166,9 @@ def _series(path: str, changed: tuple[float, ...]) -> Series:
     start, end = _range(run)
     return Series(
         ops=_binned(run.history, start, end, 1e-9 if rundir.is_imported(run.meta) else 1e-3),
-        lanes=_lanes(run.samples, end),
+        lanes=_lanes(_by_group(run), end),
         two_primaries=_spans((results.get("primaries") or {}).get("windows")),
-        lag=_lag(run.samples),
+        lag=_lag(_by_group(run)),
         anomalies=_anomalies(results, run.history),
         faults=_faults(run.faults, end),
         start=start,
@@ -217,6 +218,16 @@ def _nice(width: float) -> float:
     """The next larger 1, 2 or 5 × 10^n."""
     power = 10.0 ** np.floor(np.log10(width))
     return float(next(m * power for m in (1, 2, 5, 10) if m * power >= width * (1 - 1e-9)))
+
+
+def _by_group(run: RunData) -> pa.Table:
+    """The samples, with each node called GROUP/NODE where the topology has groups."""
+    groups = groups_of(run.meta)
+    if not any(groups.values()):
+        return run.samples
+    names = [f"{groups[n]}/{n}" if groups.get(n) else n for n in run.samples["node"].to_pylist()]
+    at = run.samples.column_names.index("node")
+    return run.samples.set_column(at, "node", pa.array(names, pa.string()))
 
 
 def _lanes(samples: pa.Table, end: float) -> pd.DataFrame:

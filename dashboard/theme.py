@@ -18,6 +18,7 @@ OUTCOMES = {  # colour, dash and marker: three ways to tell them apart
 PRIMARY, REPLICA, DOWN = "#2F6FDE", "#A9B4C2", "#5B6573"
 ROLES = {  # colour and pattern
     "primary": (PRIMARY, ""),
+    "member": ("#12876F", ""),
     "candidate": ("#8E6FD8", "/"),
     "replica": (REPLICA, ""),
     "down": (DOWN, "x"),

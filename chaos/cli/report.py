@@ -71,9 +71,10 @@ def _faults_line(faults: Mapping[str, Any]) -> None:
 def _primaries_line(primaries: Mapping[str, Any]) -> None:
     seconds = primaries.get("two_at_once_s")
     if seconds and seconds >= 0.05:
-        nodes = sorted({n for w in primaries.get("windows", []) for n in w["nodes"]})
+        from analysis.primaries import claimants
+
         _line(
-            f"  primaries    {' and '.join(nodes)} both claimed to be primary for {seconds:.1f} s"
+            f"  primaries    {claimants(primaries)} both claimed to be primary for {seconds:.1f} s"
         )
 
 

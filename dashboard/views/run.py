@@ -50,9 +50,14 @@ def _made(meta: dict[str, Any]) -> None:
         imported = meta["imported"]
         st.caption(theme.plain(f"imported from {imported.get('file')} ({imported['format']})"))
         return
-    nodes = ", ".join(f"{n.get('name')} in {n.get('zone')}" for n in meta["nodes"])
+    nodes = ", ".join(_node(node) for node in meta["nodes"])
     facts = [meta["started_utc"].replace("T", " "), f"seed {meta['seed']}", nodes]
     st.caption(" · ".join(theme.plain(fact) for fact in facts if fact))
+
+
+def _node(node: dict[str, Any]) -> str:
+    group = f" ({node['group']})" if node.get("group") else ""
+    return f"{node.get('name')}{group} in {node.get('zone')}"
 
 
 def _read(entry: data.Entry) -> RunData | None:
