@@ -16,11 +16,37 @@ def catalog(kind: str) -> list[tuple[str, str]]:
         "systems": lambda: [(n, SYSTEMS.get(n).about) for n in SYSTEMS.names()],
         "workloads": lambda: [(n, WORKLOADS.get(n).about) for n in WORKLOADS.names()],
         "faults": lambda: [(n, _first_line(FAULTS.get(n))) for n in FAULTS.names()],
-        "topologies": lambda: _files(paths.topologies()),
+        "topologies": lambda: [(t["name"], t["about"]) for t in topologies()],
         "experiments": lambda: _files(paths.experiments()),
         "stories": lambda: _files(paths.stories()),
     }
     return listings[kind]()
+
+
+def topologies() -> list[dict[str, Any]]:
+    """Every shipped topology: name, about, system (`patroni + etcd` where there are several, first
+    those that clients may use), number of nodes, regions; by system, in the registry's order."""
+    from chaos.spec.load import read_document
+    from chaos.spec.messages import read_as
+    from chaos.spec.topology import Topology
+
+    folder = paths.topologies()
+    order = SYSTEMS.names()
+    found = []
+    for name in paths.names(folder):
+        topology = read_as(Topology, read_document(folder / f"{name}.yaml"))
+        groups = topology.each_group()
+        ranked = sorted(groups, key=lambda group: group not in topology.front())
+        systems = list(dict.fromkeys(groups[group].system for group in ranked))
+        entry = {
+            "name": name,
+            "about": " ".join(topology.about.split()),
+            "system": " + ".join(systems),
+            "nodes": len(topology.nodes),
+            "regions": list(topology.regions),
+        }
+        found.append((order.index(systems[0]), entry["system"], name, entry))
+    return [entry for *_, entry in sorted(found, key=lambda row: row[:-1])]
 
 
 def _files(folder: Path) -> list[tuple[str, str]]:

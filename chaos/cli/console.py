@@ -57,7 +57,8 @@ def print_json(data: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A plain table; only the last column wraps, and nothing is cut off on a narrow terminal."""
+    """A plain table; nothing is cut off. On a terminal the last column wraps; elsewhere a row is a
+    line, for other programs to read."""
     texts = [["" if cell is None else plain(cell) for cell in row] for row in rows]
     made = Table(box=None, pad_edge=False, header_style="bold")
     needed = 0
@@ -69,7 +70,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for row in texts:
         made.add_row(*map(escape, row))
     # `print(width=…)` is capped by the console's own width.
-    width = max(out.width, needed + LAST_COLUMN_MIN)
+    last = max(cell_len(text) for text in (columns[-1], *(row[-1] for row in texts)))
+    width = max(out.width, needed + (LAST_COLUMN_MIN if out.is_terminal else last))
     Console(highlight=False, width=width).print(made, crop=False)
 
 

@@ -66,10 +66,21 @@ def doctor(json: Json = False) -> None:
 
 def list_(kind: Annotated[str, typer.Argument(help=" | ".join(KINDS))], json: Json = False) -> None:
     """List what ships: systems, workloads, faults, topologies, experiments, stories, …"""
-    from chaos.catalog import catalog
+    from chaos.catalog import catalog, topologies
 
     if kind not in KINDS:
         raise UsageError(f"expected one of {', '.join(KINDS)}; got {kind!r}")
+    if kind == "topologies":
+        found = topologies()
+        if json:
+            print_json(found)
+        else:
+            columns = ("system", "nodes", "name", "about")
+            table(
+                ("system", "nodes", "name", "what it is"),
+                [[topology[column] for column in columns] for topology in found],
+            )
+        return
     if kind == "prices":
         from analysis.cost.book import books
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from chaos import paths
 from chaos.record.writer import write_run
 
 AFTERSHOCK = str(Path(sys.executable).parent / "aftershock")
@@ -234,6 +235,24 @@ def test_lists(say: Say, kind: str) -> None:
     rows = json.loads(say("list", kind, "--json").stdout)
     assert rows
     assert all(row["name"] and row["about"] for row in rows)
+
+
+def test_topologies_say_in_a_line_what_each_is(say: Say) -> None:
+    rows = json.loads(say("list", "topologies", "--json").stdout)
+    assert {row["name"] for row in rows} == set(paths.names(paths.topologies()))
+    systems = list(dict.fromkeys(row["system"] for row in rows))
+    assert systems == [row["system"] for k, row in enumerate(rows)
+                       if not k or rows[k - 1]["system"] != row["system"]]  # fmt: skip
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["postgres-two-regions"]["nodes"] == 3
+    assert by_name["postgres-two-regions"]["regions"] == ["us-east", "eu-west"]
+    assert by_name["patroni-three-zones"]["system"] == "patroni + etcd"
+    assert {row["name"]: row["about"] for row in rows if len(row["about"]) > 115} == {}
+    # Without a terminal a row is a line.
+    lines = say("list", "topologies").stdout.splitlines()
+    assert len(lines) == 1 + len(rows)
+    for line, row in zip(lines[1:], rows, strict=True):
+        assert row["about"] in line
 
 
 BROKEN = {
