@@ -7,10 +7,10 @@ N ?= 100
 WORKERS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test truth torture bench lint format images engine dashboard schemas lock clean
+.PHONY: help demo test truth torture track-record bench lint format images engine dashboard schemas lock clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(READY) engine  ## Run the main job on real databases and show it (SERVE=0: do not serve)
 	@# 1 is the verdict "invalid": what the demonstration is about.
@@ -30,6 +30,10 @@ truth: $(READY)  ## A million small histories: every verdict against an oracle, 
 torture: $(READY) engine  ## Kill the controller N=100 times with two faults active; nothing may stay
 	@$(BIN)/aftershock images build
 	@AFTERSHOCK_TORTURE=$(N) $(BIN)/pytest tests/real/test_torture.py
+
+track-record: $(READY) engine  ## Run what breaks and what holds, on three seeds, where code has changed
+	@$(BIN)/aftershock images build
+	@$(BIN)/aftershock track-record
 
 bench: $(READY) engine  ## Measure; prints tables, some against other tools in the same run
 	@$(BIN)/aftershock images build

@@ -105,7 +105,7 @@ def list_(kind: Annotated[str, typer.Argument(help=" | ".join(KINDS))], json: Js
 
 
 def validate(files: Annotated[list[str], typer.Argument()], json: Json = False) -> None:
-    """Check topology, experiment and story files; start nothing."""
+    """Check topology, experiment, story and track-record files; start nothing."""
     from chaos.spec.validate import validate_files
 
     findings = validate_files(files)
@@ -139,7 +139,7 @@ def _drawn(files: list[str]) -> Iterator[str]:
 def schema(
     to: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("schemas"),
 ) -> None:
-    """Write the JSON Schemas of topology, experiment and story files."""
+    """Write the JSON Schemas of topology, experiment, story and track-record files."""
     from chaos.spec.schema import write_schemas
 
     for path in write_schemas(to):

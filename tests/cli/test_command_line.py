@@ -87,6 +87,8 @@ def test_help_names_every_command(say: Say) -> None:
     for name in (
         "doctor",
         "list",
+        "new",
+        "track-record",
         "validate",
         "up",
         "ps",
