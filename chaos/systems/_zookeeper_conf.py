@@ -52,7 +52,7 @@ _PLAIN = {
     "syncLimit": Setting(
         about="ticks of silence after which a leader and a follower let go of each other",
         values=INTEGER,
-        default="4",
+        default="10",
     ),
     "forceSync": Setting(
         about="no: acknowledge before the log is synced to disk: faster, and loses writes with "
