@@ -29,6 +29,7 @@ TOPOLOGIES = [
     ("postgres-quorum", (), 5.0),
     ("patroni-three-zones", (), 15.0),
     ("etcd-three", (), 3.0),
+    ("zookeeper-three", (), 8.0),
     ("mariadb-async", (), 10.0),
     ("mariadb-semi-sync", (), 10.0),
 ]
