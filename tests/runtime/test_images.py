@@ -27,7 +27,7 @@ def recipe(tmp_path: Path) -> Recipe:
 
 
 def test_the_shipped_images() -> None:
-    assert images.names() == ["agent", "etcd", "postgres", "redis", "toxiproxy"]
+    assert images.names() == ["agent", "etcd", "postgres", "redis", "toxiproxy", "zookeeper"]
 
 
 @pytest.mark.parametrize("name", images.names())
