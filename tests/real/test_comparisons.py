@@ -63,3 +63,28 @@ def test_standbys_break_sessions_and_the_primary_does_not(ran: dict[str, Any]) -
     nodes = set(ran["postgres-session-standby"].run.history["node"].to_pylist())
     assert nodes == {"n1", "n2", "n3"}
     assert set(ran["postgres-session-primary"].run.history["node"].to_pylist()) == {"n1"}
+
+
+def test_a_region_that_takes_over_loses_commits_and_one_that_may_not_loses_time(
+    ran: dict[str, Any],
+) -> None:
+    cut = "patroni-region-cut"
+    free, barred, waiting = ran[cut], ran[f"{cut}-nofailover"], ran[f"{cut}-synchronous"]
+    assert free.anomalies["lost-write"] > 100
+    assert barred.anomalies == waiting.anomalies == {}
+    assert barred.results["availability"]["by_time"] < free.results["availability"]["by_time"]
+    # A primary that is cut off steps down before its lease ends.
+    assert {one.results["primaries"]["two_at_once_s"] for one in (free, barred, waiting)} == {0.0}
+
+
+def test_a_patroni_that_hangs_leaves_a_second_primary(ran: dict[str, Any]) -> None:
+    hangs, waiting = ran["patroni-hangs"], ran["patroni-hangs-synchronous"]
+    assert hangs.results["primaries"]["two_at_once_s"] > 1
+    assert hangs.anomalies["lost-write"] > 100
+    assert waiting.anomalies == {}
+
+
+def test_without_etcd_writes_stop_and_in_failsafe_mode_they_go_on(ran: dict[str, Any]) -> None:
+    stops, goes_on = ran["patroni-etcd-lost"], ran["patroni-etcd-lost-failsafe"]
+    assert stops.results["availability"]["longest_outage_s"] > 3
+    assert goes_on.results["availability"]["longest_outage_s"] < 1
