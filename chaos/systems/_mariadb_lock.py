@@ -25,13 +25,15 @@ from chaos.systems.base import ClientSpec
 
 ACQUIRE = (
     "INSERT INTO locks (id, holder, token, until)"
-    " VALUES (%s, %s, 1, NOW(6) + INTERVAL %s MICROSECOND)"
-    " ON DUPLICATE KEY UPDATE holder = IF(until < NOW(6), VALUES(holder), holder),"
+    " VALUES (%s, %s, 1, SYSDATE(6) + INTERVAL %s MICROSECOND)"
+    " ON DUPLICATE KEY UPDATE holder = IF(until < SYSDATE(6), VALUES(holder), holder),"
     " token = IF(holder = VALUES(holder), token + 1, token),"
     " until = IF(holder = VALUES(holder), VALUES(until), until)"
     " RETURNING holder, token"
 )
-RELEASE = "UPDATE locks SET until = '1970-01-01' WHERE id = %s AND token = %s AND until >= NOW(6)"
+RELEASE = (
+    "UPDATE locks SET until = '1970-01-01' WHERE id = %s AND token = %s AND until >= SYSDATE(6)"
+)
 LOAD = "SELECT body FROM documents WHERE id = %s"
 LOAD_UNDER = (
     "INSERT INTO documents (id, body, token) VALUES (%s, '[]', %s)"

@@ -14,7 +14,7 @@ from chaos.systems._fake_transactions import Table
 from chaos.systems._transactions import NotCommitted, answered, micros_of, replayed
 from chaos.systems.base import ClientSpec, Definite, classify
 
-NAMES = ("postgres", "etcd", "redis")
+NAMES = ("postgres", "etcd", "redis", "mariadb")
 
 
 @pytest.mark.parametrize(
