@@ -30,8 +30,12 @@ Write = Callable[..., Path]
 
 SHIPPED_EXPERIMENTS = [
     "etcd-append",
+    "etcd-counter",
     "etcd-linearizable-reads",
+    "etcd-lock-fenced",
+    "etcd-lock-unfenced",
     "etcd-partition",
+    "etcd-region-outage",
     "etcd-serializable-reads",
     "every-fault",
     "every-fault-etcd",
