@@ -261,7 +261,7 @@ def _load(order: Order, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
         name: PartPlan(
             system=cluster.groups[part.group].system.name,
             kind=part.kind,
-            clients=_clients(order, cluster.groups[part.group]),
+            clients=_clients(order, cluster.groups[part.group], part.kind),
         )
         for name, part in parts(experiment, order.loaded.topology).items()
     }
@@ -278,7 +278,7 @@ def _load(order: Order, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
     )
 
 
-def _clients(order: Order, group: RunningGroup) -> list[ClientSpec]:
+def _clients(order: Order, group: RunningGroup, kind: str) -> list[ClientSpec]:
     """Clients of a zone prefer its nodes in turn; a zone without nodes takes any."""
     experiment, topology = order.loaded.experiment, order.loaded.topology
     clients = []
@@ -292,7 +292,7 @@ def _clients(order: Order, group: RunningGroup) -> list[ClientSpec]:
                 home=homes[k % len(homes)],
                 endpoints=endpoints,
                 settings=group.client_settings(),
-                options=client_options(experiment, group.system),
+                options=client_options(experiment, group.system, kind),
                 timeout_s=experiment.workload.timeout_ns / 1e9,
             )
             for k in range(count)

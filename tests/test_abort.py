@@ -119,3 +119,25 @@ def test_an_error_rate_is_that_of_the_whole_window(
         bad, every = last[1] + last[2], sum(last)
         expected = k >= 2 and every > 0 and bad / every >= percent / 100
         assert bool(abort.why(k * SECOND, totals, ALL)) is expected
+
+
+def test_one_group_of_those_that_clients_use_is_enough() -> None:
+    condition = [AbortWhen.model_validate({"no_primary": "2s"})]
+    abort = AbortWatch(condition, [["c1"], ["p1", "p2"]])
+    well = {"c1": "primary", "p1": "primary", "p2": "replica", "e1": "down"}
+    assert first(abort, steady(5, Totals(ok=10), well)) == (None, "")
+    at_s, why = first(abort, steady(5, Totals(ok=10), {**well, "p1": "replica"}))
+    assert (at_s, why) == (2.0, "no node claimed to be primary for 2s")
+
+
+def test_a_quorum_is_that_of_its_group() -> None:
+    condition = [AbortWhen.model_validate({"no_quorum": "2s"})]
+    roles = {"c1": "primary", "p1": "primary", "p2": "down", "p3": "down"}
+    at_s, why = first(AbortWatch(condition, [["c1"], ["p1", "p2", "p3"]]),
+                      steady(5, Totals(ok=10), roles))  # fmt: skip
+    assert (at_s, "fewer than 2 of 3 nodes" in why) == (2.0, True)
+
+
+def test_members_take_writes() -> None:
+    members = dict.fromkeys(("n1", "n2", "n3"), "member")
+    assert first(watch({"no_primary": "1s"}), steady(5, Totals(ok=10), members)) == (None, "")

@@ -117,12 +117,11 @@ def _uses(group: Group, system: System, groups: Mapping[str, Group]) -> Iterator
         if word not in group.uses:
             fits = [name for name, other in groups.items() if other.system == needed]
             yield Complaint(
-                path=group.path,
+                path=(*group.path, "system"),
                 message=f"{group.system} needs a group of {needed}, which it calls `{word}`,"
                 " found none in `uses:`",
                 fix=f"write `uses: {{{word}: {fits[0]}}}`" if fits
                 else f"add a group with `system: {needed}`, and `uses: {{{word}: ITS NAME}}`",
-                key=True,
             )  # fmt: skip
     for word, name in group.uses.items():
         path = (*group.path, "uses", word)

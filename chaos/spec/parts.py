@@ -133,29 +133,45 @@ def _speaks(name: str, kind: str) -> bool:
 
 def check_client(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
     """Options of the clients: each known to some part's system, and meant as it takes them."""
-    asked = parts(experiment, topology).values()
     there = systems(topology)
-    known: dict[str, None] = {}
-    for part in asked:
-        system = there.get(part.group)
-        if system is None:
-            continue
-        known |= dict.fromkeys(system.client_options)
-        options = client_options(experiment, system)
-        for problem in system.check_options(options, part.kind):
-            yield Complaint(path=("client",), message=problem)
-        if isinstance(system, HasModes):
-            nodes = [node for node in placed(topology) if node.group == part.group]
-            settings = topology.each_group()[part.group].settings
-            for problem in system.refusals(part.kind, options, nodes, settings):
-                yield Complaint(path=("workload", "name"), message=problem)
-    names = dict.fromkeys(there[part.group].name for part in asked if part.group in there)
-    for option in experiment.client:
+    asked = [part for part in parts(experiment, topology).values() if part.group in there]
+    known = dict.fromkeys(name for part in asked for name in there[part.group].client_options)
+    for option, value in experiment.client.items():
         if option not in known:
+            names = dict.fromkeys(there[part.group].name for part in asked)
             what = f"option of the {' or '.join(names)} client"
             yield unknown(what, option, list(known), ("client", option), key=True)
+            continue
+        answers = [
+            list(there[part.group].check_options({option: value}, part.kind))
+            for part in asked
+            if option in there[part.group].client_options
+        ]
+        if all(answers):  # it means something to none of them
+            for problem in answers[0]:
+                yield Complaint(path=("client",), message=problem)
+    for part in asked:
+        yield from _refused(experiment, topology, there[part.group], part)
 
 
-def client_options(experiment: Experiment, system: System) -> dict[str, object]:
-    """Those of an experiment's `client:` that a system's clients know."""
-    return {k: value for k, value in experiment.client.items() if k in system.client_options}
+def _refused(
+    experiment: Experiment, topology: Topology, system: System, part: Part
+) -> Iterator[Complaint]:
+    """What a part's options are together, and what the mode of its nodes does not allow."""
+    options = client_options(experiment, system, part.kind)
+    for problem in system.check_options(options, part.kind):
+        yield Complaint(path=("client",), message=problem)
+    if isinstance(system, HasModes):
+        nodes = [node for node in placed(topology) if node.group == part.group]
+        settings = topology.each_group()[part.group].settings
+        for problem in system.refusals(part.kind, options, nodes, settings):
+            yield Complaint(path=("workload", "name"), message=problem)
+
+
+def client_options(experiment: Experiment, system: System, kind: str) -> dict[str, object]:
+    """Those of an experiment's `client:` that mean something to a system's clients of a kind."""
+    return {
+        name: value
+        for name, value in experiment.client.items()
+        if name in system.client_options and not list(system.check_options({name: value}, kind))
+    }

@@ -173,3 +173,38 @@ def test_a_broken_price_book_is_said_to_be_one(tmp_path: Path, text: str) -> Non
     path.write_text(text)
     with pytest.raises(RecordError, match="price book"):
         read_book(path)
+
+
+def test_groups_may_state_costs_of_their_own(make: Make, tmp_path: Path) -> None:
+    nodes = [{**node, "group": "dcs" if k else "db"} for k, node in enumerate(ONE_ZONE)]
+    run = make(nodes, MACHINES)
+    plain = price(run)["monthly"]
+    run.meta["topology"]["groups"] = {"dcs": {"cost": None}, "db": {}}
+    assert price(run)["monthly"] == plain
+    own = {"instance": "m6i.xlarge", "storage_gb": 200}
+    run.meta["topology"]["groups"] = {"db": {"cost": own}}
+    found = price(run)
+    assert [line["what"] for line in found["lines"]][:4] == [
+        "1 × m6i.xlarge", "1 × 200 GB gp3", "2 × m6i.large", "2 × 100 GB gp3",
+    ]  # fmt: skip
+    assert found["monthly"]["instances"] == plain["instances"] * 4 / 3  # one is twice as dear
+    run.meta["topology"]["groups"] = {"db": {"cost": {"instance": "nonesuch", "storage_gb": 1}}}
+    found = price(run)
+    assert (found["monthly"]["instances"], found["monthly"]["total"]) == (None, None)
+    assert found["monthly"]["at_least"] > plain["instances"] * 2 / 3
+
+
+def test_what_one_group_states_is_billed_and_the_rest_is_counted(make: Make) -> None:
+    nodes = [
+        {"name": "p1", "zone": "a", "region": "us-east-1", "provider": "aws", "group": "db"},
+        {"name": "p2", "zone": "b", "region": "us-east-1", "provider": "aws", "group": "db"},
+        {"name": "e1", "zone": "b", "region": "us-east-1", "provider": "aws", "group": "dcs"},
+    ]
+    run = make(nodes, MACHINES, [*sends("e1", "p1", 1e6), *sends("p2", "p1", 1e9)])
+    run.meta["topology"]["groups"] = {"db": {"cost": {**MACHINES, "replicated_gb_month": 500}}}
+    found = price(run)
+    volume = next(line for line in found["lines"] if "↔" in line["what"])
+    hours = 730 * 3600
+    assert volume["quantity"] == pytest.approx(2 * (500 + 1e6 * hours / 1e9), rel=0.01)
+    assert "transfer of db as the topology states: 500 GB" in found["measured"]["statement"]
+    assert "bytes between nodes counted" in found["measured"]["statement"]

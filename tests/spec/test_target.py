@@ -17,9 +17,14 @@ from chaos.spec.target import Side, Target, TargetError
 class Placed:
     name: str
     zone: str
+    group: str = ""
+    region: str = ""
+    provider: str | None = None
 
 
 NODES = [Placed("n1", "a"), Placed("n2", "b"), Placed("n3", "b"), Placed("n4", "c")]
+GROUPED = [Placed("c1", "a", "dcs"), Placed("c2", "b", "dcs"), Placed("c3", "c", "dcs"),
+           Placed("p1", "a", "db"), Placed("p2", "b", "db")]  # fmt: skip
 ROLES = {"n1": "primary", "n2": "replica", "n3": "primary", "n4": "down"}
 
 
@@ -97,3 +102,36 @@ def test_anything_is_a_target_or_refused(value: object) -> None:
             Target.parse(value)
     else:
         assert str(target) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("db/primary", ["p1"]),
+        ("db/all", ["p1", "p2"]),
+        ("db/zone:b", ["p2"]),
+        ("zone:a", ["c1", "p1"]),
+        ("group:dcs", ["c1", "c2", "c3"]),
+        ("dcs/c2", ["c2"]),
+    ],
+)
+def test_a_group_is_looked_at_alone(text: str, names: list[str]) -> None:
+    roles = {"c1": "primary", "c2": "replica", "c3": "replica", "p1": "primary", "p2": "replica"}
+    assert Target.parse(text).resolve(GROUPED, roles, random.Random(1)) == names
+    assert str(Target.parse(text)) == text
+    assert str(Side.parse(text)) == text
+
+
+@pytest.mark.parametrize(("text", "count"), [("dcs/majority", 2), ("dcs/one", 1), ("db/one", 1)])
+def test_a_choice_within_a_group(text: str, count: int) -> None:
+    group = text.split("/")[0]
+    own = {node.name for node in GROUPED if node.group == group}
+    draws = [Target.parse(text).resolve(GROUPED, {}, random.Random(seed)) for seed in range(40)]
+    assert {len(draw) for draw in draws} == {count}
+    assert {name for draw in draws for name in draw} == own
+
+
+@pytest.mark.parametrize("text", ["db/", "/primary", "db/dcs/one", "Db/one", "db/zone:", "db/Any"])
+def test_what_is_no_target_of_a_group(text: str) -> None:
+    with pytest.raises(TargetError, match="GROUP/"):
+        Target.parse(text)
