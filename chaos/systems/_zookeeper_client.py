@@ -27,7 +27,7 @@ from chaos.systems._zookeeper_wire import Session
 from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
 
 SESSION_S = 6.0
-KINDS = ("register", "set", "counter", "lock", "document")  # each below a node of its name
+ROOTS = ("register", "set", "counter", "lock", "document", "list", "account")
 Found = tuple[bytes, int]  # what a node holds, and its version
 
 ERRORS = (
@@ -194,8 +194,11 @@ class ZookeeperClient:
     def _get(self, session: Session, path: str) -> Found | None:
         """What the node holds and its version, None if it is not there: one request, or two."""
         self._sync(session, path)
+        return self._found(session, session.kazoo.get_async(path))
+
+    def _found(self, session: Session, asked: Any) -> Found | None:
         try:
-            data, stat = session.wait(session.kazoo.get_async(path))
+            data, stat = session.wait(asked)
         except zk.NoNodeError:
             return None
         return data, stat.version

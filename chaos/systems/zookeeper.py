@@ -25,7 +25,7 @@ from chaos.systems._common import (
     problems,
 )
 from chaos.systems._locks import LEASE
-from chaos.systems._zookeeper_client import ERRORS, KINDS
+from chaos.systems._zookeeper_client import ERRORS, ROOTS
 from chaos.systems._zookeeper_clients import CLIENTS
 from chaos.systems._zookeeper_conf import (
     ASKED,
@@ -130,10 +130,10 @@ def _make_roots(cluster: Cluster) -> None:
     """The nodes below which clients keep theirs."""
     session = _session(cluster, cluster.nodes[0].name)
     try:
-        for kind in KINDS:
+        for name in ROOTS:
             session.begin()
             try:
-                session.wait(session.kazoo.create_async(f"/{kind}"))
+                session.wait(session.kazoo.create_async(f"/{name}"))
             except NodeExistsError:
                 continue
     finally:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
-from kazoo.exceptions import EXCEPTIONS, ConnectionClosedError
+from kazoo.exceptions import (
+    EXCEPTIONS,
+    BadVersionError,
+    ConnectionClosedError,
+    NodeExistsError,
+    NoNodeError,
+)
 from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.protocol.serialization import MultiHeader, Transaction
 
 from chaos.systems._transactions import NotCommitted
 from chaos.systems._zookeeper_client import LOST
 from chaos.systems._zookeeper_conf import container, zoo_cfg
+from chaos.systems._zookeeper_lock import committed
 from chaos.systems._zookeeper_wire import Session, ask
 from chaos.systems.base import NotConnected, classify
 from chaos.systems.zookeeper import SYSTEM, Status, observed, status_of
@@ -206,3 +216,23 @@ def test_a_word_has_one_deadline(listening):
     assert time.monotonic() - begun < 1
     with pytest.raises(ConnectionError):
         ask(("127.0.0.1", listening("closes")), "srvr", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("codes", "raised"),
+    [
+        ((-103, -2), BadVersionError),  # refused, and what came after it not tried
+        ((0, -110), NodeExistsError),  # done and rolled back, because the next was refused
+        ((0, -101, -2), NoNodeError),
+    ],
+)
+def test_a_transaction_is_refused_for_what_refused_it(codes, raised):
+    answer = b"".join(
+        MultiHeader(-1, False, code).serialize() + struct.pack("!i", code) for code in codes
+    )
+    results = Transaction.deserialize(answer + MultiHeader(-1, True, -1).serialize(), 0)
+    assert len(results) == len(codes)
+    session = SimpleNamespace(wait=lambda asked: asked)
+    transaction = SimpleNamespace(commit_async=lambda: results)
+    with pytest.raises(raised):
+        committed(session, transaction)
