@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from analysis.checkers.base import CheckResult, Verdict
+from tests.truth import command
 from tests.truth.rows import Row, history
 from tests.truth.transactions import change, judge, oracle, proofs
 from tests.truth.transactions.simulate import simulate
@@ -26,16 +24,7 @@ pytestmark = pytest.mark.timeout(600)  # of a busy machine; all are judged in th
 
 @pytest.fixture(scope="module")
 def judged(root: Path):
-    """(what came of each property by name, what was said of wrong verdicts)."""
-    command = [
-        *(sys.executable, "-m", "tests.truth", "--json", "--jobs", "2", "--seed", "1"),
-        *("--histories", str(DRAWN * len(oracle.NAMES)), "--proved", "4"),
-        *("--property", *oracle.NAMES),
-    ]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=580)
-    assert done.stdout, done.stderr
-    rows = json.loads(done.stdout)["properties"]
-    return {row["property"]: row for row in rows}, done.stderr
+    return command.judged(root, DRAWN * len(oracle.NAMES), oracle.NAMES)
 
 
 @pytest.mark.parametrize("name", oracle.NAMES)

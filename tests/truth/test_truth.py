@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.truth import command
 from tests.truth.properties import PROPERTIES
 
 HISTORIES = 20_000  # of each property
-SEED = "1"
 NAMES = list(PROPERTIES)
 pytestmark = pytest.mark.timeout(600)  # of a busy machine; all are judged in the first test
 
 
 @pytest.fixture(scope="module")
 def judged(root: Path):
-    """(what came of each property by name, what was said of wrong verdicts)."""
-    command = [
-        *(sys.executable, "-m", "tests.truth", "--json", "--jobs", "2", "--seed", SEED),
-        *("--histories", str(HISTORIES * len(NAMES)), "--proved", "4"),
-        *("--property", *NAMES),
-    ]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=580)
-    assert done.stdout, done.stderr
-    rows = json.loads(done.stdout)["properties"]
-    return {row["property"]: row for row in rows}, done.stderr
+    return command.judged(root, HISTORIES * len(NAMES), NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
