@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import time
@@ -281,6 +282,22 @@ def assert_led(seen: Mapping[str, Observation]) -> None:
     assert {node.shard for node in seen.values()} == set(led), f"nobody leads: {seen}"
 
 
+def add_until(client: Client, first: int, deadline_s: float) -> int:
+    """Add another element at each attempt, until one is acknowledged; which. One that was not may
+    be there all the same, and there twice it may not be."""
+    end = time.monotonic() + deadline_s
+    for value in itertools.count(first):
+        try:
+            client.invoke(Invocation("add", value=value))
+        except Exception:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return value
+    raise AssertionError
+
+
 def until(client: Client, operation: Invocation, deadline_s: float) -> Result:
     """Ask again and again, as a user would, until it is done."""
     end = time.monotonic() + deadline_s
@@ -324,11 +341,11 @@ def check_failover(system: System, cluster: Cluster, spec_of: Callable[[str], Cl
         system.steps["promote"].run(cluster, survivor)
     client = system.client(spec_of(survivor), "set")  # not opened: there may be no primary yet
     with closing(client):
-        until(client, Invocation("add", value=4), ELECTED_S)
+        added = add_until(client, 200, ELECTED_S)
         system.steps["rejoin"].run(cluster, leader)
         cluster.wait("one cluster again", lambda: system.converged(cluster), ELECTED_S)
         found = set(elements(until(client, Invocation("read"), 10)))
-        assert {1, 2, 3, 4} <= found
+        assert {1, 2, 3, added} <= found
         assert 113 not in found, "what certainly did not happen has happened"
     assert_led(roles(system, cluster))
 

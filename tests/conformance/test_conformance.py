@@ -32,6 +32,8 @@ TOPOLOGIES = [
     ("zookeeper-three", (), 8.0),
     ("mariadb-async", (), 10.0),
     ("mariadb-semi-sync", (), 10.0),
+    ("galera-three", (), 15.0),
+    ("galera-arbitrator", (), 15.0),
 ]
 
 
