@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chaos.errors import ClusterError
 from chaos.systems._common import operator_step
-from chaos.systems._patroni_api import FAILURES, call, status
+from chaos.systems._patroni_api import FAILURES, PatroniRefuses, call, status
 from chaos.systems._postgres_admin import follows, in_recovery, primaries
-from chaos.systems.base import Cluster, Node, Step
+from chaos.systems.base import Cluster, Step
 
 HANDOVER_S = 30.0  # Patroni itself waits 20 s for what it began
+UNDECIDED = "status unknown"  # and then says this; the order stands
 STREAMS_S = 30.0
 COPIED_S = 60.0
 
 
 def _promote(cluster: Cluster, node: str) -> None:
-    """A switchover to `node` where there is a leader, a failover to it where there is none.
+    """A switchover to `node` where a leader answers; else a failover to it, which happens when the
+    leader's lease has ended.
 
     Patroni refuses what its rules forbid: a standby that is not synchronous, too far behind, or
     tagged nofailover.
     """
     if not in_recovery(cluster, node):
         return
-    leader = next((m["name"] for m in _members(cluster, node) if m["role"] == "leader"), None)
-    order = {"candidate": node} if leader is None else {"leader": leader, "candidate": node}
-    path = "/failover" if leader is None else "/switchover"
-    call(cluster.address(node, "api"), "POST", path, order, timeout_s=HANDOVER_S)
+    leader = next((m["name"] for m in _members(cluster, node) if m["role"] == "leader"), "")
+    order = {"candidate": node}
+    if leader and _status(cluster, leader):
+        order["leader"] = leader
+    path = "/switchover" if "leader" in order else "/failover"
+    try:
+        call(cluster.address(node, "api"), "POST", path, order, timeout_s=HANDOVER_S)
+    except PatroniRefuses as refusal:
+        if UNDECIDED not in str(refusal):
+            raise
     cluster.wait(f"{node} takes writes", lambda: not in_recovery(cluster, node))
 
 
@@ -68,26 +76,23 @@ def _set_pause(cluster: Cluster, node: str, pause: bool | None) -> None:
     call(cluster.address(node, "api"), "PATCH", "/config", {"pause": pause})
 
     def heard() -> bool:
-        return all(bool(found.get("pause")) is bool(pause) for found in _answers(cluster))
+        answers = filter(None, (_status(cluster, member.name) for member in cluster.nodes))
+        return all(bool(found.get("pause")) is bool(pause) for found in answers)
 
     cluster.wait(f"every member that answers has {'paused' if pause else 'resumed'}", heard)
 
 
-def _answers(cluster: Cluster) -> Iterator[dict[str, Any]]:
-    """What each member that answers says."""
-
-    def asked(node: Node) -> dict[str, Any] | None:
-        try:
-            return status(cluster.address(node.name, "api"))[0]
-        except FAILURES:
-            return None
-
-    return (found for node in cluster.nodes if (found := asked(node)) is not None)
+def _status(cluster: Cluster, node: str) -> dict[str, Any] | None:
+    """What the node's Patroni says; None if it does not answer."""
+    try:
+        return status(cluster.address(node, "api"))[0]
+    except FAILURES:
+        return None
 
 
 STEPS: Mapping[str, Step] = {
     "promote": Step(
-        about="switch over to this node; without a leader, fail over to it",
+        about="switch over to this node; where no leader answers, fail over to it",
         run=operator_step(_promote, FAILURES),
     ),
     "rejoin": Step(
