@@ -58,7 +58,7 @@ _FORMING = {
         about="how long a node must be silent before the others call it down, and before a primary "
         "that hears no majority takes no writes",
         values=DURATION,
-        default="2s",
+        default="5s",
     ),
 }
 _CLUSTER = {

@@ -199,7 +199,7 @@ def test_etcd_flags(nodes):
         (REDIS, {"min-replicas-to-write": 3}, "no write would ever be taken"),
         (REDIS, {"min-replicas-to-write": "several"}, "settings.min-replicas-to-write: expected"),
         (REDIS, {"mode": "ring"}, "settings.mode: expected a value matching replication|"),
-        (REDIS, {"cluster-node-timeout": "5s"}, "means nothing in mode sentinel"),
+        (REDIS, {"cluster-node-timeout": "6s"}, "means nothing in mode sentinel"),
         (REDIS, {"mode": "replication", "down-after": "5s"}, "it is for mode sentinel"),
         (REDIS, {"mode": "cluster", "down-after": "5s"}, "means nothing in mode cluster"),
         (REDIS, {"mode": "cluster", "shards": 2}, "expected at least 3, got 2"),
