@@ -199,7 +199,12 @@ def my_cnf(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> st
         **resolve(settings, _REPLICATION),
     }
     if semi_sync(settings):
-        values |= {"rpl_semi_sync_slave_enabled": "ON", **resolve(settings, _SEMI_SYNC)}
+        values |= {
+            "rpl_semi_sync_slave_enabled": "ON",
+            # STOP SLAVE tells the primary first. One that is cut off is waited for so long, in s.
+            "rpl_semi_sync_slave_kill_conn_timeout": "1",
+            **resolve(settings, _SEMI_SYNC),
+        }
     return cnf(values)
 
 

@@ -12,7 +12,10 @@ from chaos.systems.base import Address, ClockReading, Observation, read_clock
 # SYSDATE asks the clock each time. NOW would not do: while a clock that was ahead is set back, a
 # connection's NOW stands still (`THD::set_system_time`).
 CLOCK = "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS INTEGER)"
-CONNECTED = "SELECT COUNT(*) FROM information_schema.processlist WHERE command = 'Binlog Dump'"
+VIEW = (
+    "SELECT @@global.read_only, @@global.gtid_slave_pos, (SELECT COUNT(*)"
+    " FROM information_schema.processlist WHERE command = 'Binlog Dump')"
+)
 
 
 class Connected:
@@ -50,13 +53,10 @@ class Observer:
         """Never raises: no answer is an answer too."""
         try:
             with self._connected as session:
-                read_only, applied = session.run(
-                    "SELECT @@global.read_only, @@global.gtid_slave_pos"
-                ).rows[0]
+                read_only, applied, connected = session.run(VIEW).rows[0]
                 if read_only:
                     return replica(replication(session), applied)
-                note = f"{session.run(CONNECTED).value} replicas connected"
-                return Observation(role="primary", note=note)
+                return Observation(role="primary", note=f"{connected} replicas connected")
         except FAILURES as error:
             return silence(error)
 
