@@ -13,6 +13,7 @@ Redis: SADD of a unique integer; redis-benchmark, no pipeline.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import statistics
@@ -21,9 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from chaos.load.plan import LoadPlan
 from chaos.load.pool import LoadPool
 from chaos.runtime.cluster import RunningCluster
 from chaos.runtime.toxiproxy import FIRST_PORT, OBSERVER
@@ -32,12 +31,12 @@ from chaos.systems._postgres_client import ADD, DATABASE, USER
 from chaos.systems._redis_client import SET_KEY
 from chaos.systems.base import Address, ClientSpec, System
 from chaos.workloads.base import LoadShape
+from tests.bench.rates import per_s
 from tests.bench.support import Row, row, running, say
 
 CLIENTS = 16
 ROUNDS = 3
 LEG_S = 4.0
-WARM_S = 0.5  # left out of ours; the tools' own start-up is left out by themselves
 WAYS = ("direct", "Toxiproxy")
 TICK_S = os.sysconf("SC_CLK_TCK")
 
@@ -124,44 +123,25 @@ def recorded(setup: Setup, zone: str | None) -> tuple[float, dict[str, float]]:
         settings=group.client_settings(),
         options={}, timeout_s=5.0,
     )  # fmt: skip
-    with TemporaryDirectory() as folder:
-        plan = LoadPlan(
-            system=setup.system.name, workload="set", shape=LoadShape(mix={"add": 1}),
-            clients=[client] * CLIENTS, segment=folder,
-        )  # fmt: skip
-        with LoadPool(plan) as pool:
-            pool.wait_ready(30)
-            pool.start(time.monotonic_ns())
-            time.sleep(WARM_S)
-            marks = [_mark(setup, pool)]
-            time.sleep(LEG_S)
-            marks.append(_mark(setup, pool))
-            pool.check()
-            pool.stop(10)
-            failed = pool.stats().fail + pool.stats().info
-            pool.quit()
-    if failed:
-        raise RuntimeError(f"{failed} of our operations failed: no measurement")
-    (began, before, used), (ended, after, used_more) = marks
+    rate, (began, used), (ended, used_more) = per_s(
+        group, [client] * CLIENTS, "set", LoadShape(mix={"add": 1}), LEG_S,
+        functools.partial(_used, setup),
+    )  # fmt: skip
     seconds = ended - began
-    return (after - before) / seconds, {who: (used_more[who] - used[who]) / seconds for who in used}
+    return rate, {who: (used_more[who] - used[who]) / seconds for who in used}
 
 
-def _mark(setup: Setup, pool: LoadPool) -> tuple[float, int, dict[str, float]]:
-    """At the workers' next tick: monotonic seconds, operations done, CPU seconds used by whom."""
-    seen = pool.stats().ok
-    while pool.stats().ok == seen:  # counts come in ticks, five a second: wait for a fresh one
-        pool.check()
-        time.sleep(0.001)
-    now, done = time.monotonic(), pool.stats().ok
+def _used(setup: Setup, pool: LoadPool) -> tuple[float, dict[str, float]]:
+    """Monotonic seconds, and CPU seconds used by whom."""
+    now = time.monotonic()
     nodes = [pod.link.ask("sample")["cpu_s"] for pod in setup.cluster.pods.values()]
     proxy = setup.cluster.clients.toxiproxy.stats(stream=False, one_shot=True)
-    return now, done, {
+    return now, {
         "our clients": sum(map(_cpu_s, pool.pids)),
         "databases": sum(nodes),
         "Toxiproxy": proxy["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9,
         "idle": sum(int(n) for n in Path("/proc/stat").read_text().split()[4:6]) / TICK_S,
-    }  # fmt: skip
+    }
 
 
 def _cpu_s(pid: int) -> float:
