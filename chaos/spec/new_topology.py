@@ -175,7 +175,7 @@ def _systems(parts: Sequence[Part], given: Mapping[str, str]) -> Iterator[str]:
     if given:
         lines.append("settings:")
         lines += [f"  {_scalar(name)}: {_scalar(value)}" for name, value in given.items()]
-    lines += _settings(own.system, given)
+    lines += _settings(own, given)
     if not below:
         yield from lines
         return
@@ -199,9 +199,10 @@ def _words(system: System, given: Mapping[str, str]) -> Iterator[str]:
     yield from _comment(f"Workloads: {', '.join(sorted(system.workloads))}.")
 
 
-def _settings(system: System, given: Mapping[str, str]) -> Iterator[str]:
-    """Every setting not given, commented out; one without a default of ours twice, so that it
-    still is a comment when the block is uncommented."""
+def _settings(own: Part, given: Mapping[str, str]) -> Iterator[str]:
+    """Every setting not given, commented out; twice, so that it still is a comment when the block
+    is uncommented, if it has no default of ours or means nothing beside what is given."""
+    system = own.system
     rules = system.rules if isinstance(system, HasRules) else {}
     left = {name: about for name, about in system.settings.items() if name not in given}
     if not left:
@@ -213,7 +214,7 @@ def _settings(system: System, given: Mapping[str, str]) -> Iterator[str]:
     for name, about in left.items():
         rule = rules.get(name)
         values = "…" if rule is None else _in_words(rule)
-        if rule is None or rule.default is None:
+        if rule is None or rule.default is None or not _meant(own, given, name, rule.default):
             yield from _comment(about, "#   # ")
             yield f"#   # {name}: {values}"
         else:
@@ -221,6 +222,13 @@ def _settings(system: System, given: Mapping[str, str]) -> Iterator[str]:
             told = all(word in about for word in choices)
             yield from _comment(about + ("" if told else f" ({', '.join(choices)})"), "#   # ")
             yield f"#   {name}: {_scalar(rule.default)}"
+
+
+def _meant(own: Part, given: Mapping[str, str], name: str, value: str) -> bool:
+    """Whether the system has nothing against a setting beside the others."""
+    without = {other: plain_scalar(text) for other, text in given.items()}
+    complaints = set(own.system.check(own.nodes, {**without, name: plain_scalar(value)}))
+    return complaints <= set(own.system.check(own.nodes, without))
 
 
 def _comment(text: str, mark: str = "# ") -> Iterator[str]:
