@@ -3,8 +3,8 @@
 Each system as `aftershock new topology` sets it up, its nodes over three zones; a fixed number of
 clients, dealt over the zones, each operation recorded, through the links of a run. Reads and writes
 are of registers, with each client's own defaults: of etcd reads are linearizable, of ZooKeeper and
-Galera they are local, of the others they go where writes go. All nodes share the cores of this machine: that
-writes get slower with more nodes is seen here, that reads could get faster is not.
+Galera they are local, of the others they go where writes go. All nodes share the cores of this
+machine: that writes get slower with more nodes is seen here, that reads could get faster is not.
 
 Failover: SIGKILL of every process of the primary (of Galera, where all nodes take writes: of the
 first node), until the first acknowledged write of a client of a node that lives. Where nothing
