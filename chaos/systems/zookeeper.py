@@ -29,6 +29,7 @@ from chaos.systems._zookeeper_client import ERRORS, ROOTS
 from chaos.systems._zookeeper_clients import CLIENTS
 from chaos.systems._zookeeper_conf import (
     ASKED,
+    DATA,
     PORTS,
     SETTINGS,
     container,
@@ -211,6 +212,10 @@ class Zookeeper:
 
         cluster.wait("every node follows one leader", led)
         _make_roots(cluster)
+        for (
+            node
+        ) in cluster.nodes:  # ZooKeeper does not sync its first snapshot; half a minute would
+            cluster.execute(node.name, ["sh", "-c", f"find {DATA} -exec sync {{}} +"])
         cluster.wait("every node has what the leader has", lambda: self.converged(cluster))
 
     def client(self, spec: ClientSpec, workload: str) -> Client:
