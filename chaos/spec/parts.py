@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chaos import registry
-from chaos.spec.complaints import Complaint, unknown
+from chaos.spec.complaints import Complaint, Path, unknown
 from chaos.spec.experiment import Experiment
 from chaos.spec.group_checks import placed, systems
 from chaos.spec.topology import Topology
@@ -165,7 +165,9 @@ def _refused(
         nodes = [node for node in placed(topology) if node.group == part.group]
         settings = topology.each_group()[part.group].settings
         for problem in system.refusals(part.kind, options, nodes, settings):
-            yield Complaint(path=("workload", "name"), message=problem)
+            option = problem.startswith("client.")
+            path: Path = ("client",) if option else ("workload", "name")
+            yield Complaint(path=path, message=problem)
 
 
 def client_options(experiment: Experiment, system: System, kind: str) -> dict[str, object]:

@@ -74,6 +74,22 @@ def test_an_option_of_the_client_is_for_some_workloads(
     assert problem in "".join(found)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("workload: {name: wr}", "try.yaml:3:18: wr: its transactions are of several keys"),
+        ("workload: {name: set}\nclient: {wait: 2}", "try.yaml:4:9: client.wait: 2 replicas"),
+    ],
+)
+def test_what_the_mode_of_a_topology_cannot_do_is_refused(
+    experiment: Write, text: str, said: str
+) -> None:
+    changes = (("topology: small.yaml", "topology: redis-cluster"), ("workload: {name: set}", text))
+    with pytest.raises(SpecError) as caught:
+        load_experiment(experiment(*changes))
+    assert said in str(caught.value)
+
+
 def test_options_that_are_left_out_are_filled_in(experiment: Write) -> None:
     text = "workload: {name: bank, options: {total: 90}}"
     loaded = load_experiment(experiment(("workload: {name: set}", text)))
