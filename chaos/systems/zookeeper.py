@@ -212,9 +212,7 @@ class Zookeeper:
 
         cluster.wait("every node follows one leader", led)
         _make_roots(cluster)
-        for (
-            node
-        ) in cluster.nodes:  # ZooKeeper does not sync its first snapshot; half a minute would
+        for node in cluster.nodes:  # its first snapshot ZooKeeper leaves to the kernel to sync
             cluster.execute(node.name, ["sh", "-c", f"find {DATA} -exec sync {{}} +"])
         cluster.wait("every node has what the leader has", lambda: self.converged(cluster))
 
