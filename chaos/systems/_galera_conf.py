@@ -202,9 +202,11 @@ def provider_options(settings: Mapping[str, Any]) -> str:
 def galera_cnf(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> str:
     """The whole option file of a data node."""
     members = ",".join(other.address for other in data_nodes(nodes))
+    plain = server_options({})
+    del plain["sync_binlog"]
     return cnf(
         {
-            **server_options({}),
+            **plain,
             "default_storage_engine": "InnoDB",
             "innodb_autoinc_lock_mode": "2",
             "binlog_format": "ROW",
