@@ -7,8 +7,10 @@ address, and through the Toxiproxy link that clients of a run use. All four take
 round, so that whatever else the machine does hits them alike; the rates are medians of the rounds
 and the ratios are made of those. Who kept the cores busy in our turns is shown too.
 
-PostgreSQL: INSERT of a unique bigint, each its own durable transaction; pgbench, extended protocol.
-Redis: SADD of a unique integer; redis-benchmark, no pipeline.
+PostgreSQL, MariaDB: INSERT of a unique bigint, each its own durable transaction; pgbench, extended
+protocol; mariadb-slap. Redis, Valkey: SADD of a unique integer; redis-benchmark, valkey-benchmark,
+no pipeline. etcd has no such tool in its image: `etcdctl check perf` asks whether a rate that it
+sets itself is kept up. ZooKeeper has none at all.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from chaos.load.pool import LoadPool
 from chaos.runtime.cluster import RunningCluster
 from chaos.runtime.toxiproxy import FIRST_PORT, OBSERVER
 from chaos.spec.topology import Topology
+from chaos.systems import _mariadb_wire
 from chaos.systems._postgres_client import ADD, DATABASE, USER
 from chaos.systems._redis_client import SET_KEY
 from chaos.systems.base import Address, ClientSpec, System
@@ -40,7 +43,7 @@ LEG_S = 4.0
 WAYS = ("direct", "Toxiproxy")
 TICK_S = os.sysconf("SC_CLK_TCK")
 
-CALIBRATION = 20_000
+CALIBRATION, CALIBRATION_SQL = 20_000, 2_000
 SCRIPT = "/tmp/add.sql"
 
 Tool = Callable[[RunningCluster, str, Address], float]
@@ -63,7 +66,21 @@ def run() -> list[Row]:
     """Rows {"what", "value", "unit", "goal"}."""
     return [
         *_beside("PostgreSQL", "postgres-async", "pgbench", pgbench, _truncate, "≥ 0.5"),
-        *_beside("Redis", "redis-sentinel", "redis-benchmark", redis_benchmark, _delete, "≥ 0.2"),
+        *_beside(
+            "MariaDB", "mariadb-async", "mariadb-slap", mariadb_slap, _truncate_mariadb, "≥ 0.5"
+        ),
+        *(
+            line
+            for title in ("Redis", "Valkey")
+            for line in _beside(
+                title,
+                f"{title.lower()}-sentinel",
+                f"{title.lower()}-benchmark",
+                functools.partial(redis_benchmark, title.lower()),
+                functools.partial(_delete, title.lower()),
+                "≥ 0.2",
+            )
+        ),
     ]
 
 
@@ -171,12 +188,28 @@ def pgbench(cluster: RunningCluster, node: str, address: Address) -> float:
     return _number(r"tps = ([0-9.]+) \(without initial connection time\)", said)
 
 
-def redis_benchmark(cluster: RunningCluster, node: str, address: Address) -> float:
+def mariadb_slap(cluster: RunningCluster, node: str, address: Address) -> float:
+    """Statements a second. It knows no variables: values are unique by UUID_SHORT()."""
+    insert = "INSERT INTO elements (value) VALUES (UUID_SHORT())"
+    rate = 0.0
+    for count in (CALIBRATION_SQL, None):
+        queries = max(CLIENTS, (count or int(rate * LEG_S)) // CLIENTS * CLIENTS)
+        said = cluster.execute(node, [
+            "mariadb-slap", "--no-defaults", "--skip-ssl", f"--host={address[0]}",
+            f"--port={address[1]}", f"--user={_mariadb_wire.USER}", "--no-drop",
+            f"--create-schema={_mariadb_wire.DATABASE}", f"--concurrency={CLIENTS}",
+            f"--number-of-queries={queries}", f"--query={insert}", "--iterations=1",
+        ])  # fmt: skip
+        rate = queries / _number(r"Average number of seconds to run all queries: ([0-9.]+)", said)
+    return rate
+
+
+def redis_benchmark(flavour: str, cluster: RunningCluster, node: str, address: Address) -> float:
     """Requests a second; it counts requests, not seconds, so a short run says how many."""
     rate = 0.0
     for count in (CALIBRATION, None):
         said = cluster.execute(node, [
-            "redis-benchmark", "-h", address[0], "-p", str(address[1]), "-c", str(CLIENTS),
+            f"{flavour}-benchmark", "-h", address[0], "-p", str(address[1]), "-c", str(CLIENTS),
             "-P", "1", "-n", str(count or int(rate * LEG_S)), "-r", "1000000000", "--csv",
             "sadd", SET_KEY, "__rand_int__",
         ])  # fmt: skip
@@ -198,5 +231,13 @@ def _truncate(cluster: RunningCluster) -> None:
     ])  # fmt: skip
 
 
-def _delete(cluster: RunningCluster) -> None:
-    cluster.execute(cluster.nodes[0].name, ["redis-cli", "DEL", SET_KEY], container="redis")
+def _truncate_mariadb(cluster: RunningCluster) -> None:
+    cluster.execute(cluster.nodes[0].name, [
+        "mariadb", "--no-defaults", "--skip-ssl", "--socket=/tmp/mariadb.sock",
+        f"--user={_mariadb_wire.OPERATOR}", "--execute=TRUNCATE elements", _mariadb_wire.DATABASE,
+    ])  # fmt: skip
+
+
+def _delete(flavour: str, cluster: RunningCluster) -> None:
+    command = [f"{flavour}-cli", "DEL", SET_KEY]
+    cluster.execute(cluster.nodes[0].name, command, container=flavour)
