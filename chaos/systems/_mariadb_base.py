@@ -65,7 +65,8 @@ class MariadbServers:
         if port != "db":
             return None
         query = f"SELECT REPEAT('x', {answer_bytes}) /*{'x' * request_bytes}*/".encode()
-        payload, packets = bytes([COMMAND.COM_QUERY]) + query, []
+        payload = bytes([COMMAND.COM_QUERY]) + query
+        packets: list[bytes] = []
         while True:
             packets.append(packet(len(packets) % 256, payload[:PACKET_BYTES_MAX]))
             if len(payload) < PACKET_BYTES_MAX:
