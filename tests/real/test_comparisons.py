@@ -66,7 +66,7 @@ def test_standbys_break_sessions_and_the_primary_does_not(ran: dict[str, Any]) -
 
 
 def outage_s(one: Any, zone: str = "") -> float:
-    """How long clients (of a zone, if given) got nothing done at most, while the fault was there."""
+    """How long clients (of a zone, if given) got nothing done at most, because of the fault."""
     windows = [w for w in one.results["availability"]["windows"] if "f1" in w["faults"]]
     lengths = [w["end_ns"] - w["start_ns"] for w in windows if zone in ("", w["zone"])]
     return max(lengths, default=0) / 1e9
