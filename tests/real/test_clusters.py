@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,22 @@ def test_up_ps_logs_exec_down(up: Any, command: Any, engine_client: Any) -> None
     assert "n1, n2, n3" in missing.stderr
     assert "removed" in command.say("down", "-t", run).stdout
     assert run not in engine_api.runs(engine_client)
+
+
+def test_a_first_topology_comes_up(up: Any, command: Any, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    asked = ("--system", "redis", "--zones", "2", "--set", "appendonly=yes", "--out", str(path))
+    made = command.say("new", "topology", *asked)
+    assert (made.returncode, made.stdout.strip()) == (0, str(path)), made.stderr
+    run = up(str(path))
+    nodes = rows(command, run)
+    assert [(n["node"], n["zone"], n["role"]) for n in nodes] == [
+        ("n1", "us-east-a", "primary"),
+        ("n2", "us-east-b", "replica"),
+    ]
+    assert all(n["ready"] for n in nodes)
+    said = command.say("exec", "n1", "-t", run, "--", "redis-cli", "config", "get", "appendonly")
+    assert said.stdout.split() == ["appendonly", "yes"]
 
 
 def test_published_on_loopback_only(up: Any, command: Any, engine_client: Any) -> None:
