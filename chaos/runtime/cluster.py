@@ -35,7 +35,8 @@ from chaos.runtime.toxiproxy import OBSERVER, Link, Links
 from chaos.runtime.ways import CLIENTS, Layout, Way
 from chaos.spec.group_checks import placed
 from chaos.spec.topology import Topology
-from chaos.systems.base import Address, ContainerSpec, Node, StartsEmpty
+from chaos.systems.base import Address, ContainerSpec, Node
+from chaos.systems.placing import StartsEmpty
 
 # Claims on a node: its database is kept down; it does not answer; it may not answer; the engine
 # froze it.

@@ -27,8 +27,8 @@ from chaos.systems.base import (
     Observation,
     Step,
     System,
-    UsesGroups,
 )
+from chaos.systems.placing import UsesGroups
 
 if TYPE_CHECKING:
     from chaos.runtime.cluster import RunningCluster

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from chaos.spec.complaints import Complaint, all_known, load_system, unknown
 from chaos.spec.topology import Group, Topology
-from chaos.systems.base import Node, System, UsesGroups
+from chaos.systems.base import Node, System
+from chaos.systems.placing import UsesGroups
 
 NOT_BESIDE_GROUPS = ("system", "settings", "image")  # what each group has instead
 

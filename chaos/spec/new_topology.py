@@ -28,8 +28,8 @@ from chaos.systems.base import (
     Node,
     SettingRule,
     System,
-    UsesGroups,
 )
+from chaos.systems.placing import UsesGroups
 
 PROVIDER = "aws"
 # One-way, about half of the round trips that one sees between such regions: measure your own.

@@ -2,7 +2,8 @@
 
 A `System` says how to run the database (containers per node), how to form the cluster, when it is
 ready, and how a client speaks to it. Optional powers (`HasRoles`, `HasOperators`) are separate
-protocols. A system never touches a container itself: it gets a `Cluster` that can.
+protocols; those about what runs on a node are in `placing.py`. A system never touches a container
+itself: it gets a `Cluster` that can.
 """
 
 from __future__ import annotations
@@ -202,24 +203,6 @@ class System(Protocol):
         """The driver's name and version, for run.json."""
 
 
-@runtime_checkable
-class UsesGroups(Protocol):
-    """Runs on top of another database, which is another group of the topology."""
-
-    uses: Mapping[str, str]  # what it calls the other group → the system that must be there
-
-    def containers_beside(
-        self,
-        node: Node,
-        nodes: Sequence[Node],
-        settings: Mapping[str, Any],
-        others: Mapping[str, Sequence[Node]],
-    ) -> Sequence[ContainerSpec]:
-        """Takes the place of `containers`: `nodes` are those of its own group, and `others` has
-        the nodes of each group that it uses, under the names of `uses`. Those groups are formed
-        before this one is; the containers of all are started together."""
-
-
 class SettingRule(Protocol):
     """Which values a setting takes, and the one it has where the topology says nothing."""
 
@@ -369,19 +352,6 @@ class HasConvergence(Protocol):
 
         May raise whatever the driver raises while a node does not answer: not yet.
         """
-
-
-@runtime_checkable
-class StartsEmpty(Protocol):
-    """A database that must be told before a node that lost its data is started again.
-
-    One without this power starts such a node as it started it first.
-    """
-
-    def start_empty(self, cluster: Cluster, node: str) -> Sequence[ContainerSpec]:
-        """What an operator would do for a machine with a new disk: make the other nodes take `node`
-        for a new one; what is to run on it. It is down, its volumes are empty. ClusterError when
-        the cluster cannot do without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,39 @@
+"""Optional powers of a system that decide what runs on a node, beside `System.containers`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from chaos.systems.base import Cluster, ContainerSpec, Node
+
+
+@runtime_checkable
+class UsesGroups(Protocol):
+    """Runs on top of another database, which is another group of the topology."""
+
+    uses: Mapping[str, str]  # what it calls the other group → the system that must be there
+
+    def containers_beside(
+        self,
+        node: Node,
+        nodes: Sequence[Node],
+        settings: Mapping[str, Any],
+        others: Mapping[str, Sequence[Node]],
+    ) -> Sequence[ContainerSpec]:
+        """Takes the place of `containers`: `nodes` are those of its own group, and `others` has
+        the nodes of each group that it uses, under the names of `uses`. Those groups are formed
+        before this one is; the containers of all are started together."""
+
+
+@runtime_checkable
+class StartsEmpty(Protocol):
+    """A database that must be told before a node that lost its data is started again.
+
+    One without this power starts such a node as it started it first.
+    """
+
+    def start_empty(self, cluster: Cluster, node: str) -> Sequence[ContainerSpec]:
+        """What an operator would do for a machine with a new disk: make the other nodes take `node`
+        for a new one; what is to run on it. It is down, its volumes are empty. ClusterError when
+        the cluster cannot do without it."""
