@@ -14,7 +14,7 @@ from chaos.systems._mariadb_clients import CLIENTS
 from chaos.systems._mariadb_observer import Observer
 from chaos.systems._mariadb_sql import MariadbSql, waits
 from chaos.systems._mariadb_transactions import LEVELS
-from chaos.systems._mariadb_wire import USER
+from chaos.systems._mariadb_wire import OPERATOR
 from chaos.systems.base import ClockReading, Handshake, Reachable, SqlSession
 
 UTF8MB4 = 45  # utf8mb4_general_ci
@@ -28,7 +28,9 @@ def packet(number: int, payload: bytes) -> bytes:
 
 # The server speaks first, and a client may answer before it has heard that: a login without a
 # password depends on nothing that the server said
-# (https://mariadb.com/kb/en/connection/, "Handshake Response Packet").
+# (https://mariadb.com/kb/en/connection/, "Handshake Response Packet"). The operator's, who may
+# take the one place that is kept above max_connections: while it is free, anybody is greeted, and
+# clients are turned away after their login only.
 LOGIN = packet(
     1,
     struct.pack(
@@ -37,7 +39,7 @@ LOGIN = packet(
         PACKET_BYTES_MAX,
         UTF8MB4,
     )
-    + USER.encode()
+    + OPERATOR.encode()
     + b"\0\0",
 )
 # A server that serves begins with protocol version 10, a full one with an error (0xff): after three
