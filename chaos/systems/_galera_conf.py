@@ -98,6 +98,15 @@ _PROVIDER = {
 SETTINGS = {**_SERVER, **_PROVIDER}
 _PREFIX = "wsrep_provider_"
 
+# How many have joined, as the first node says.
+MEMBERS = r"""joined() {
+  mariadb --no-defaults --skip-ssl -h "$FIRST" -u "$DB_USER" --connect-timeout=1 -BNe \
+    "SELECT variable_value FROM information_schema.global_status
+     WHERE variable_name = 'wsrep_cluster_size'" 2> /dev/null
+}
+turn() { until [ "$(joined)" -ge "$1" ] 2> /dev/null; do sleep 0.05; done; }
+"""
+
 # One script for all of a data node's life. It decides by what it finds on the volume:
 #   nothing      → the template. In a group nobody has heard of, the first node begins the group;
 #                  the others are given the position that the group will have when it is their turn:
@@ -107,18 +116,14 @@ _PREFIX = "wsrep_provider_"
 #   a database   → after a crash InnoDB is asked how far it is (--wsrep-recover), as Debian's
 #                  galera_recovery does. A node that cannot say must not start: it would take part
 #                  as one that has nothing, and the others' history could be forgotten for it.
-START = r"""#!/bin/bash
-set -u
-state() {  # uuid, seqno, safe_to_bootstrap
+START = (
+    "#!/bin/bash\nset -u\n"
+    + MEMBERS
+    + r"""state() {  # uuid, seqno, safe_to_bootstrap
   printf '%s\n' '# GALERA saved state' 'version: 2.1' "uuid: $1" "seqno: $2" \
     "safe_to_bootstrap: $3" > "$DATA/grastate.dat"
 }
 server() { mariadbd --defaults-file="$CONF" "$@"; }
-members() {
-  mariadb --no-defaults --skip-ssl -h "$FIRST" -u "$DB_USER" --connect-timeout=1 -BNe \
-    "SELECT variable_value FROM information_schema.global_status
-     WHERE variable_name = 'wsrep_cluster_size'" 2> /dev/null
-}
 start=()
 if [ ! -f "$VOLUME/made" ]; then
   rm -rf "$DATA"
@@ -138,7 +143,7 @@ if [ ! -f "$VOLUME/made" ]; then
         > /tmp/alone.log 2>&1 || { cat /tmp/alone.log; exit 1; }
       rm -f "$DATA/galera.cache" "$DATA/gvwstate.dat"
       state "$GROUP" $((PLACE - 1)) 0
-      until [ "$(members)" = $((PLACE - 1)) ]; do sleep 0.05; done
+      turn $((PLACE - 1))
     fi
   fi
   touch "$VOLUME/made"
@@ -169,10 +174,15 @@ fi
 rm -f "$DATA"/rsync_sst.pid "$DATA"/wsrep_sst.pid  # of a transfer that ended with the last server
 exec mariadbd --defaults-file="$CONF" "${start[@]}"
 """
+)
 
-# The arbitrator's volume holds the view it last saw (gvwstate.dat), and nothing else.
-VOTE = r"""#!/bin/bash
-cd "$VOLUME" || exit 1
+# The arbitrator joins last. Its volume holds the view it last saw (gvwstate.dat), and no more.
+VOTE = (
+    "#!/bin/bash\n"
+    + MEMBERS
+    + r"""cd "$VOLUME" || exit 1
+[ -f made ] || [ -n "$JOIN" ] || turn "$PLACE"
+touch made
 trap 'kill -TERM $arbitrator; exit 0' TERM
 while true; do
   garbd --name "$NODE" --group aftershock --address "gcomm://$NODES" --workdir "$VOLUME" \
@@ -182,6 +192,7 @@ while true; do
   sleep 0.2  # it gives up when it finds no primary component; it is to go on asking
 done
 """
+)
 
 
 def data_nodes(nodes: Sequence[Node]) -> list[Node]:
@@ -228,12 +239,15 @@ def container(
 ) -> ContainerSpec:
     """The node's container. `join`: an empty volume is filled by a copy from another node."""
     data = data_nodes(nodes)
+    joining = {"FIRST": data[0].address, "JOIN": "1" if join else "", "DB_USER": USER}
     if node.role == ARBITRATOR:
         return ContainerSpec(
             name="arbitrator",
             image="mariadb",
             command=["bash", "/etc/aftershock/vote.sh"],
             env={
+                **joining,
+                "PLACE": str(len(data)),
                 "NODE": node.name,
                 "NODES": ",".join(other.address for other in data),
                 "VOLUME": VOLUME,
@@ -247,16 +261,14 @@ def container(
         image="mariadb",
         command=["bash", "/etc/aftershock/start.sh"],
         env={
+            **joining,
+            "PLACE": str(data.index(node) + 1),
             "VOLUME": VOLUME,
             "DATA": DATA,
             "TEMPLATE": TEMPLATE,
             "CONF": CONF,
             "USERS_SQL": USERS_SQL,
             "GROUP": GROUP,
-            "PLACE": str(data.index(node) + 1),
-            "FIRST": data[0].address,
-            "JOIN": "1" if join else "",
-            "DB_USER": USER,
         },
         files={
             "/etc/aftershock/start.sh": START,
