@@ -161,7 +161,7 @@ class _Judge:
 
     def _count(self, anomalies: tuple[Anomaly, ...]) -> str:
         count = observations(self._history, refusals=self._refusals)
-        nouns = {"non-linearizable": "operation out of order"}
+        nouns = {"non-linearizable": "misplaced operation"}
         found = ", ".join(
             number(a.count, nouns.get(a.name, a.name.replace("-", " "))) for a in anomalies
         )
