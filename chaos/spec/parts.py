@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chaos import registry
-from chaos.spec.complaints import Complaint, Path, unknown
+from chaos.spec.complaints import Complaint, load_system, unknown
 from chaos.spec.experiment import Experiment
 from chaos.spec.group_checks import placed, systems
 from chaos.spec.topology import Topology
@@ -128,7 +128,8 @@ def _part(experiment: Experiment, topology: Topology, part: str, kind: str) -> I
 
 
 def _speaks(name: str, kind: str) -> bool:
-    return kind in registry.SYSTEMS.get(name).workloads
+    system = load_system(name)
+    return not isinstance(system, Complaint) and kind in system.workloads
 
 
 def check_client(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
