@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chaos import registry
-from chaos.spec.complaints import Complaint, load_system, unknown
+from chaos.spec.complaints import Complaint, Path, load_system, unknown
 from chaos.spec.experiment import Experiment
 from chaos.spec.group_checks import placed, systems
 from chaos.spec.topology import Topology
