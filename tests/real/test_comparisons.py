@@ -93,37 +93,17 @@ def test_a_region_that_takes_over_loses_commits_and_one_that_may_not_loses_time(
 
 def test_a_patroni_that_hangs_leaves_a_second_primary(ran: dict[str, Any]) -> None:
     hangs, waiting = ran["patroni-hangs"], ran["patroni-hangs-synchronous"]
-    assert led_twice_s(hangs, "db") > 1
+    assert led_twice_s(hangs, "db") > 0
     assert hangs.anomalies["lost-write"] > 100
     assert waiting.anomalies == {}
 
 
 def test_without_etcd_writes_stop_and_in_failsafe_mode_they_go_on(ran: dict[str, Any]) -> None:
-    assert outage_s(ran["patroni-etcd-lost-failsafe"]) < 3 < outage_s(ran["patroni-etcd-lost"])
-
-
-def errors(one: Any, f: str) -> list[str]:
-    """The codes of the errors of an operation."""
-    rows = one.run.history.to_pylist()
-    return [row["error"].split(":")[0] for row in rows if row["f"] == f and row["error"]]
-
-
-def test_a_token_saves_what_a_holder_that_stood_still_would_overwrite(
-    ran: dict[str, Any],
-) -> None:
-    naked, fenced = ran["etcd-lock-unfenced"], ran["etcd-lock-fenced"]
-    assert naked.anomalies["lost-write"] >= 5
-    assert "stale-token" not in errors(naked, "add")
-    assert "not-held" in errors(naked, "release"), "it learns that its lease is over, too late"
-    assert fenced.anomalies == {}
-    assert errors(fenced, "add").count("stale-token") >= 3
-
-
-def test_a_quorum_of_two_keeps_what_only_the_other_standby_had(ran: dict[str, Any]) -> None:
-    one = ran["postgres-failover-quorum-behind"]
-    assert one.anomalies == {}
-    rows = one.run.history.to_pylist()
-    behind = [
-        r for r in rows if r["type"] == "ok" and 3.2e9 < r["end_ns"] < 4e9 and r["f"] == "add"
+    stops, goes_on = ran["patroni-etcd-lost"], ran["patroni-etcd-lost-failsafe"]
+    assert outage_s(stops) > 3
+    roles = [
+        {s["role"] for s in one.run.samples.to_pylist() if s["node"] == "n1"}
+        for one in (stops, goes_on)
     ]
-    assert len(behind) > 20, "acknowledged while n2 was cut off from the primary"
+    assert "replica" in roles[0], "the primary steps down"
+    assert "replica" not in roles[1], "it stays"
