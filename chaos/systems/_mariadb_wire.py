@@ -73,6 +73,10 @@ class _Wire(_Connection):
         """Whether something came that was not read yet."""
         return bool(self._held)
 
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:
+        """Nothing: the login has said it. pymysql says it again, which is a round trip more, for
+        servers that choose another collation."""
+
     def _ready(self) -> socket.socket:
         left_s = self.deadline - time.monotonic()
         if left_s <= 0:

@@ -130,7 +130,7 @@ OK = b"\0\0\0\2\0\0\0"
 
 @contextmanager
 def server(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
-    """A listener that greets, takes a login and SET NAMES, and then does what it is told."""
+    """A listener that greets, takes a login and a request, and then does what it is told."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -139,8 +139,6 @@ def server(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
             line.sendall(GREETING)
             line.recv(4096)
             line.sendall(packet(2, OK))
-            line.recv(4096)
-            line.sendall(packet(1, OK))
             line.recv(4096)
             try:
                 talk(line)
