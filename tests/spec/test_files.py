@@ -29,6 +29,8 @@ from chaos.spec.validate import validate_files
 Write = Callable[..., Path]
 
 SHIPPED_EXPERIMENTS = [
+    "cache-aside-partition",
+    "cache-bypassed-partition",
     "etcd-append",
     "etcd-counter",
     "etcd-linearizable-reads",
