@@ -8,9 +8,10 @@ without persistence comes back empty, and its replicas copy that
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError
 
 from chaos.errors import ClusterError
 from chaos.systems._common import role_problems
@@ -50,18 +51,29 @@ class Replication:
         The old primary is not touched: who cannot reach it cannot tell it, and if it is only cut
         off, it goes on taking writes.
         """
-        say(cluster, node, "REPLICAOF", "NO", "ONE")
-        say(cluster, node, "CONFIG", "REWRITE")
+        own = address_of(cluster, node)
+
+        def alone() -> bool:
+            say(cluster, node, "REPLICAOF", "NO", "ONE")
+            say(cluster, node, "CONFIG", "REWRITE")
+            return leads(cluster, node)
+
+        cluster.wait(f"{node} is primary", alone)
         for other in cluster.nodes:
-            if other.name != node and _says(cluster, other.name, False):
-                follow(cluster, other.name, address_of(cluster, node))
+            if other.name != node:
+                cluster.wait(f"{other.name} knows", partial(_told, cluster, other.name, own))
 
     def rejoin(self, cluster: Cluster, node: str) -> None:
         """Start `node` if it is down, and make it a replica of the primary that is not it; what
         only it has is dropped. If there is no other primary, it is the primary that it was."""
         cluster.start(node)
-        cluster.wait(f"{node} answers", lambda: bool(say(cluster, node, "ROLE")))
-        others = [n for n in cluster.nodes if n.name != node and _says(cluster, n.name, True)]
+        others: list[Node] = []
+
+        def known() -> bool:
+            others[:] = [n for n in cluster.nodes if n.name != node and _leads(cluster, n.name)]
+            return bool(say(cluster, node, "ROLE"))
+
+        cluster.wait(f"every node that runs has said who is primary, {node} too", known)
         if not others and leads(cluster, node):
             return
         if len(others) != 1:
@@ -73,9 +85,21 @@ class Replication:
         )
 
 
-def _says(cluster: Cluster, node: str, primary: bool) -> bool:
-    """Whether `node` answers, and that it is a primary, or a replica."""
+def _leads(cluster: Cluster, node: str) -> bool:
+    """Whether `node` says that it is a primary; no, if nothing runs there."""
     try:
-        return leads(cluster, node) is primary
-    except RedisError:
+        return leads(cluster, node)
+    except ConnectionError:
         return False
+
+
+def _told(cluster: Cluster, node: str, primary: str) -> bool:
+    """Whether `node` is down, a primary itself, or a replica that was told whom to follow."""
+    try:
+        role = say(cluster, node, "ROLE")
+        if role[0] == b"slave" and role[1].decode() != primary:
+            follow(cluster, node, primary)
+            return False
+    except ConnectionError:
+        pass
+    return True
