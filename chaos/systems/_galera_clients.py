@@ -30,6 +30,14 @@ ERRORS = (
         reason="1047: the node belongs to no majority, or has not what the others have yet; it "
         "refused the statement",
     ),
+    ErrorRule(
+        code="majority-lost",
+        kind=MySQLError,
+        pattern=r"^\(1180,.* during COMMIT",
+        definite=False,
+        reason="1180: the node lost the majority while its writeset was under way; the others may "
+        "have it, and commit it",
+    ),
     *MARIADB_ERRORS,
 )
 OPTIONS = {

@@ -77,9 +77,6 @@ _PROVIDER = {
     "wsrep_provider_evs_inactive_timeout": Setting(
         about="the same, if they do not agree; Galera's own is 15s", values=DURATION
     ),
-    "wsrep_provider_evs_keepalive_period": Setting(
-        about="how often a node that has nothing to say says that it lives", values=DURATION
-    ),
     "wsrep_provider_gcache_size": Setting(
         about="how much is kept for nodes that were away; who missed more gets a whole copy",
         values=_SIZE,
@@ -96,6 +93,11 @@ _PROVIDER = {
     ),
 }
 SETTINGS = {**_SERVER, **_PROVIDER}
+TIMEOUTS = {  # → Galera's own
+    "wsrep_provider_evs_suspect_timeout": "5s",
+    "wsrep_provider_evs_inactive_timeout": "15s",
+}
+SUSPECT_MS_MIN = 400
 _PREFIX = "wsrep_provider_"
 
 # How many have joined, as the first node says.
@@ -206,8 +208,24 @@ def provider_options(settings: Mapping[str, Any]) -> str:
     for name, value in resolve(settings, _PROVIDER).items():
         family, _, option = name.removeprefix(_PREFIX).partition("_")
         timed = _PROVIDER[name].values == DURATION
-        options[f"{family}.{option}"] = f"PT{milliseconds(value) / 1000:g}S" if timed else value
+        options[f"{family}.{option}"] = _period(milliseconds(value)) if timed else value
+    suspect_ms, inactive_ms = timeouts_ms(settings)
+    options["evs.keepalive_period"] = _period(min(1000, suspect_ms // 4))
+    options["evs.inactive_check_period"] = _period(min(500, suspect_ms // 4))
+    options["evs.install_timeout"] = _period(min(7500, inactive_ms // 2))
     return ";".join(f"{name}={value}" for name, value in options.items())
+
+
+def _period(ms: int) -> str:
+    return f"PT{ms / 1000:g}S"
+
+
+def timeouts_ms(settings: Mapping[str, Any]) -> tuple[int, int]:
+    """evs.suspect_timeout and evs.inactive_timeout. Galera holds the shorter periods against them
+    (gcomm/src/evs_proto.cpp, `check_range`): those that are Galera's own are shortened with them.
+    """
+    suspect, inactive = (str(settings.get(name, own)) for name, own in TIMEOUTS.items())
+    return milliseconds(suspect), milliseconds(inactive)
 
 
 def galera_cnf(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> str:

@@ -16,9 +16,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chaos.errors import ClusterError
-from chaos.systems._common import milliseconds, problems
+from chaos.systems._common import problems
 from chaos.systems._galera_clients import ERRORS, OPTIONS, GaleraAccess
-from chaos.systems._galera_conf import ARBITRATOR, SETTINGS, container, data_nodes
+from chaos.systems._galera_conf import (
+    ARBITRATOR,
+    SETTINGS,
+    SUSPECT_MS_MIN,
+    TIMEOUTS,
+    container,
+    data_nodes,
+    timeouts_ms,
+)
 from chaos.systems._galera_observer import ArbitratorObserver, Observer
 from chaos.systems._galera_steps import STEPS, asked, in_sync, members
 from chaos.systems._mariadb_admin import ask
@@ -41,8 +49,7 @@ from chaos.systems.base import (
 )
 
 FORM_S = 60.0
-SUSPECT, INACTIVE = (f"wsrep_provider_evs_{which}_timeout" for which in ("suspect", "inactive"))
-GALERAS_OWN = {SUSPECT: "5s", INACTIVE: "15s"}
+SUSPECT, INACTIVE = TIMEOUTS
 
 
 class Galera(MariadbServers):
@@ -73,11 +80,11 @@ class Galera(MariadbServers):
         wrong = list(problems(settings, SETTINGS))
         yield from wrong
         if not wrong:
-            suspect, inactive = (
-                milliseconds(str(settings.get(name, own))) for name, own in GALERAS_OWN.items()
-            )
-            if inactive < suspect:
-                yield f"settings.{INACTIVE}: Galera wants at least {SUSPECT}, {suspect} ms"
+            suspect_ms, inactive_ms = timeouts_ms(settings)
+            if suspect_ms < SUSPECT_MS_MIN:
+                yield f"settings.{SUSPECT}: Galera wants at least {SUSPECT_MS_MIN} ms"
+            if inactive_ms < suspect_ms:
+                yield f"settings.{INACTIVE}: Galera wants at least {SUSPECT}, {suspect_ms} ms"
 
     def containers(
         self, node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]
