@@ -75,8 +75,9 @@ def _bootstrap(cluster: Cluster, node: str) -> None:
         )
     cluster.execute(node, ["touch", BOOTSTRAP])
     order = [node, *(one.name for one in cluster.nodes if one.name != node)]
-    for name in order:
+    for name in order:  # all at first: who has waited for long is about to give up
         cluster.stop(name)
+    for name in order:
         cluster.start(name)
         if not _is_arbitrator(cluster, name):
             cluster.wait(f"{name} is in sync", functools.partial(in_sync, cluster, name), JOIN_S)
