@@ -71,7 +71,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         made.add_row(*map(escape, row))
     # `print(width=…)` is capped by the console's own width.
     last = max(cell_len(text) for text in (columns[-1], *(row[-1] for row in texts)))
-    width = max(out.width, needed + (LAST_COLUMN_MIN if out.is_terminal else last))
+    width = max(out.width, needed + (LAST_COLUMN_MIN if out.is_terminal else last + COLUMN_GAP))
     Console(highlight=False, width=width).print(made, crop=False)
 
 
