@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-COLUMN_GAP = 1
+COLUMN_GAP = 2
 LAST_COLUMN_MIN = 40
 VERDICT_STYLE = {"valid": "green", "invalid": "bold red", "unknown": "yellow"}
 VERDICT_MARK = {"valid": "✓", "invalid": "✗", "unknown": "?"}
@@ -71,7 +71,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         made.add_row(*map(escape, row))
     # `print(width=…)` is capped by the console's own width.
     last = max(cell_len(text) for text in (columns[-1], *(row[-1] for row in texts)))
-    width = max(out.width, needed + (LAST_COLUMN_MIN if out.is_terminal else last + COLUMN_GAP))
+    width = max(out.width, needed + (LAST_COLUMN_MIN if out.is_terminal else last))
     Console(highlight=False, width=width).print(made, crop=False)
 
 
