@@ -15,6 +15,7 @@ from redis.exceptions import AskError, MovedError, RedisError
 
 from chaos.systems._common import chosen_node
 from chaos.systems._redis_conf import MASTER_NAME, mode_of
+from chaos.systems._redis_map import Known, nodes_of
 from chaos.systems._redis_slots import slot_of
 from chaos.systems._redis_wire import Wire, ask, ask_once, connect
 from chaos.systems.base import ClientSpec, NotConnected
@@ -184,24 +185,32 @@ class ClusterWay(Way):
         last = "no primary: there are no nodes"
         for node in self._nodes():
             try:
-                answer = self._at(node, "CLUSTER", "SLOTS")
+                answer = self._at(node, "CLUSTER", "NODES")
             except (RedisError, NotConnected) as error:
                 last = str(error)
                 self.close()
                 continue
-            self._slots = [
-                (int(first), int(last), nodes)
-                for first, last, *members in answer
-                if (nodes := self._known(members))
-            ]
+            self._slots = self._map(nodes_of(answer))
             if self._slots:
                 return
             last = f"no primary: {node} knows of no slots"
         raise NotConnected(last)
 
-    def _known(self, members: Sequence[Sequence[bytes | None]]) -> list[str]:
-        addresses = ((member[0] or b"").decode() for member in members)
-        return [self._name_at[address] for address in addresses if address in self._name_at]
+    def _map(self, nodes: Sequence[Known]) -> Slots:
+        """Who has which slots. Lettuce reads the same; CLUSTER SLOTS leaves out replicas of which
+        nobody has said yet how far they are, so that a new cluster would seem to have none."""
+        found = []
+        for primary in nodes:
+            members = [primary, *(n for n in nodes if n.primary == primary.id)]
+            names = [
+                self._name_at[n.address]
+                for n in members
+                if n.address in self._name_at and (n is primary or "fail" not in n.flags)
+            ]
+            for part in primary.slots.split() if names else ():
+                first, _, last = part.partition("-")
+                found.append((int(first), int(last or first), names))
+        return found
 
     def _members(self, key: str) -> Sequence[str]:
         if not self._slots:
