@@ -99,8 +99,11 @@ _SERVER = {
 }
 SETTINGS = {**_SECONDS, **_WORDS, **_OURS, **_SERVER}
 
+NO_SYNC = "no-sync"  # an option of initdb and pg_basebackup, and a line of patroni.yml
+
 # Patroni tries etcd only every five seconds while it starts, so it is started when etcd answers
-# a linearizable read (/health makes one).
+# a linearizable read (/health makes one). On a disk that can lose power, what is made or copied
+# must be on it before it is used.
 START = f"""#!/bin/bash
 set -u
 {DEAD_LOCKS}
@@ -110,7 +113,12 @@ answers() {{
     grep -q "\\"health\\":\\"true\\"" <&3' "$1" 2> /dev/null
 }}
 until for host in $ETCD; do answers "$host" && break; done; do sleep 0.05; done
-exec patroni {CONF}
+conf={CONF}
+if grep -q "^/dev/loop[0-9]* $VOLUME " /proc/mounts; then
+  conf=/tmp/patroni.yml
+  grep -v {NO_SYNC} {CONF} > $conf
+fi
+exec patroni $conf
 """
 
 
@@ -189,7 +197,7 @@ def patroni_yml(
             "pgpass": "/tmp/pgpass",
             "use_unix_socket": True,
             "authentication": {"superuser": user, "replication": user},
-            "basebackup": [{"checkpoint": "fast"}, {"sync-method": "syncfs"}],
+            "basebackup": [{"checkpoint": "fast"}, NO_SYNC],
         },
         "watchdog": {"mode": "off"},
         "tags": {"nofailover": node.name in barred(nodes, settings)},
@@ -197,7 +205,7 @@ def patroni_yml(
     if node.name == primary_of(nodes).name:
         conf["bootstrap"] = {
             "dcs": dynamic_configuration(settings),
-            "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, {"sync-method": "syncfs"}],
+            "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, NO_SYNC],
         }
     return yaml.safe_dump(conf, sort_keys=False)
 
@@ -212,6 +220,7 @@ def container(
         command=["bash", "/etc/aftershock/start.sh"],
         env={
             "ETCD": " ".join(member.address for member in etcd),
+            "VOLUME": VOLUME,
             "CLUSTER": DATA,
             # Of standbys, pg_basebackup and pg_rewind: Patroni has no setting for it, libpq waits
             # for two minutes.

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from chaos.systems._patroni_api import FAILURES, status, words
-from chaos.systems._patroni_conf import START, barred, container, patroni_yml
+from chaos.systems._patroni_conf import NO_SYNC, START, barred, container, patroni_yml
 from chaos.systems.base import Node
 from chaos.systems.patroni import SYSTEM
 
@@ -90,6 +90,17 @@ def test_settings_that_cannot_be_meant(nodes, settings, said):
 def test_a_single_node_cannot_wait_for_another(nodes):
     found = list(SYSTEM.check(nodes[:1], {"synchronous_mode": "on"}))
     assert found == ["settings.synchronous_mode: nothing can be waited for with a single node"]
+
+
+def test_on_a_disk_that_can_lose_power_what_is_made_is_synced(nodes):
+    text = patroni_yml(nodes[0], nodes, {}, ETCD)
+    kept = [line for line in text.splitlines() if NO_SYNC not in line]  # START's grep -v
+    conf, synced = yaml.safe_load(text), yaml.safe_load("\n".join(kept))
+    for options, fewer in (
+        (conf["bootstrap"]["initdb"], synced["bootstrap"]["initdb"]),
+        (conf["postgresql"]["basebackup"], synced["postgresql"]["basebackup"]),
+    ):
+        assert [option for option in options if option != NO_SYNC] == fewer != options
 
 
 def test_the_start_script_is_one():
