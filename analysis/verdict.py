@@ -41,6 +41,7 @@ PROPERTIES: Mapping[str, Sequence[str]] = {  # what a workload's history can dec
     "wr": ("rw-register",),
     "bank": ("bank",),
     "session": ("session-guarantees",),
+    "convergence": ("convergence",),
     "counter": ("counter",),
     "lock": ("set",),
     "long-fork": ("long-fork", "rw-register"),

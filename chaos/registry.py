@@ -105,6 +105,7 @@ WORKLOADS: Registry[Workload] = Registry(
         "wr": "chaos.workloads.wr:WORKLOAD",
         "bank": "chaos.workloads.bank:WORKLOAD",
         "session": "chaos.workloads.session:WORKLOAD",
+        "convergence": "chaos.workloads.convergence:WORKLOAD",
         "cache": "chaos.workloads.cache:WORKLOAD",
         "long-fork": "chaos.workloads.long_fork:WORKLOAD",
         "write-skew": "chaos.workloads.write_skew:WORKLOAD",

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from chaos.errors import SpecError
 from chaos.record.op import Invocation, Result
 from chaos.workloads.base import LoadShape, Workload
+from chaos.workloads.convergence import WORKLOAD as CONVERGENCE
 from chaos.workloads.counter import WORKLOAD as COUNTER
 from chaos.workloads.register import WORKLOAD as REGISTER
 from chaos.workloads.session import WORKLOAD as SESSION
 from chaos.workloads.set import WORKLOAD as SET
 
 BOTH = pytest.mark.parametrize(
-    "workload", [REGISTER, SET, SESSION], ids=["register", "set", "session"]
+    "workload",
+    [REGISTER, SET, SESSION, CONVERGENCE],
+    ids=["register", "set", "session", "convergence"],
 )
 
 
@@ -122,3 +125,9 @@ def test_a_counter_is_added_to_by_amounts_up_to_the_most() -> None:
 def test_a_shape_that_cannot_be_is_refused(shape: LoadShape, text: str) -> None:
     with pytest.raises(SpecError, match=text):
         REGISTER.generator(shape, 0, 1, random.Random(1))
+
+
+def test_in_the_end_every_key_is_read_at_every_node() -> None:
+    shape = LoadShape(keys=5)
+    reads = [r for client in range(3) for r in CONVERGENCE.final(shape, client, 3)]
+    assert {(r.key, r.at % 7) for r in reads} == {(f"k{k}", n) for k in range(5) for n in range(7)}
