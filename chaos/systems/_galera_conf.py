@@ -127,6 +127,8 @@ START = (
 }
 server() { mariadbd --defaults-file="$CONF" "$@"; }
 start=()
+position=none:-1
+rm -f "$VOLUME/position"
 if [ ! -f "$VOLUME/made" ]; then
   rm -rf "$DATA"
   if [ -n "$JOIN" ]; then
@@ -163,11 +165,11 @@ elif ! grep -q "^seqno: *[0-9]" "$DATA/grastate.dat"; then
     exit 1
   fi
   echo "recovered position: $position"
-  echo "$position" > "$VOLUME/position"
   start=(--wsrep-start-position="$position")
 else
-  sed -n 's/^uuid: *//p; s/^seqno: */:/p' "$DATA/grastate.dat" | tr -d '\n' > "$VOLUME/position"
+  position=$(sed -n 's/^uuid: *//p; s/^seqno: */:/p' "$DATA/grastate.dat" | tr -d '\n')
 fi
+echo "$position" > "$VOLUME/position"
 if [ -f "$VOLUME/bootstrap" ]; then
   rm "$VOLUME/bootstrap"
   sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' "$DATA/grastate.dat"

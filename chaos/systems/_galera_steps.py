@@ -79,15 +79,24 @@ def _bootstrap(cluster: Cluster, node: str) -> None:
         cluster.stop(name)
     for name in order:
         cluster.start(name)
-        if not _is_arbitrator(cluster, name):
-            cluster.wait(f"{name} is in sync", functools.partial(in_sync, cluster, name), JOIN_S)
+    for one in data_nodes(cluster.nodes):
+        synced = functools.partial(in_sync, cluster, one.name)
+        cluster.wait(f"{one.name} is in sync", synced, JOIN_S)
 
 
 def _position(cluster: Cluster, node: str) -> int:
-    """The last writeset that the node has, as it found when it was started; -1: it could not."""
-    end = ["sh", "-c", f"cat {POSITION} 2> /dev/null || true"]
-    text = cluster.execute(node, end).strip().rpartition(":")[2]
-    return int(text) if text.lstrip("-").isdigit() else -1
+    """The last writeset that the node has: as it says, or if it takes no connection yet, as it
+    found when it was started; -1: none."""
+    with contextlib.suppress(*FAILURES):
+        return int(asked(cluster, node)["wsrep_last_committed"])
+    found: list[str] = []
+
+    def said() -> bool:
+        found[:] = cluster.execute(node, ["cat", POSITION]).split()
+        return bool(found)
+
+    cluster.wait(f"{node} has recovered its position", said)
+    return int(found[0].rpartition(":")[2])
 
 
 STEPS: Mapping[str, Step] = {
