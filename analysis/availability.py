@@ -2,8 +2,8 @@
 
 Only requests that began in the load phase count. Definitions, for a zone's requests:
 
-- *answered*: `ok`, or a definite "no" that the system is there to give (`ANSWERS`: a compare-and-set
-  that met another value, a lock that another has, a token that is too old). *unserved*: failed,
+- *answered*: `ok`, or a definite "no" that the system is there to give (`ANSWERS`: a compare-and-
+  set that met another value, a lock that another has, a token that is too old). *unserved*: failed,
   indefinite, or answered later than `PATIENCE_NS`.
 - **by requests**: answered ÷ all that were due. At a fixed rate that includes those a client left
   out because it still waited for an answer (`skipped` in run.json); in a closed loop nobody knows
