@@ -29,10 +29,10 @@ from chaos.load.pool import LoadPool
 from chaos.runtime.cluster import RunningCluster
 from chaos.runtime.toxiproxy import FIRST_PORT, OBSERVER
 from chaos.spec.topology import Topology
-from chaos.systems import _mariadb_wire
-from chaos.systems._postgres_client import ADD, DATABASE, USER
-from chaos.systems._redis_client import SET_KEY
 from chaos.systems.base import Address, ClientSpec, System
+from chaos.systems.mariadb import wire as mariadb_wire
+from chaos.systems.postgres.client import ADD, DATABASE, USER
+from chaos.systems.redis.client import SET_KEY
 from chaos.workloads.base import LoadShape
 from tests.bench.rates import per_s
 from tests.bench.support import Row, row, running, say
@@ -196,8 +196,8 @@ def mariadb_slap(cluster: RunningCluster, node: str, address: Address) -> float:
         queries = max(CLIENTS, (count or int(rate * LEG_S)) // CLIENTS * CLIENTS)
         said = cluster.execute(node, [
             "mariadb-slap", "--no-defaults", "--skip-ssl", f"--host={address[0]}",
-            f"--port={address[1]}", f"--user={_mariadb_wire.USER}", "--no-drop",
-            f"--create-schema={_mariadb_wire.DATABASE}", f"--concurrency={CLIENTS}",
+            f"--port={address[1]}", f"--user={mariadb_wire.USER}", "--no-drop",
+            f"--create-schema={mariadb_wire.DATABASE}", f"--concurrency={CLIENTS}",
             f"--number-of-queries={queries}", f"--query={insert}", "--iterations=1",
         ])  # fmt: skip
         rate = queries / _number(r"Average number of seconds to run all queries: ([0-9.]+)", said)
@@ -234,7 +234,7 @@ def _truncate(cluster: RunningCluster) -> None:
 def _truncate_mariadb(cluster: RunningCluster) -> None:
     cluster.execute(cluster.nodes[0].name, [
         "mariadb", "--no-defaults", "--skip-ssl", "--socket=/tmp/mariadb.sock",
-        f"--user={_mariadb_wire.OPERATOR}", "--execute=TRUNCATE elements", _mariadb_wire.DATABASE,
+        f"--user={mariadb_wire.OPERATOR}", "--execute=TRUNCATE elements", mariadb_wire.DATABASE,
     ])  # fmt: skip
 
 

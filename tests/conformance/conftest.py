@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._redis_slots import shard_count
 from chaos.systems._transactions import REGISTERS
 from chaos.systems.base import (
     Client,
@@ -32,6 +31,7 @@ from chaos.systems.base import (
     System,
     classify,
 )
+from chaos.systems.redis.slots import shard_count
 
 TIMEOUT_S = 1.0
 ELECTED_S = 60.0  # Patroni waits half a minute before it takes a primary for lost

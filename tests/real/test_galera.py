@@ -16,7 +16,7 @@ from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.runtime.groups import RunningGroup
 from chaos.spec.files import load_topology
 from chaos.systems.base import ClientSpec
-from chaos.systems.galera import SYSTEM
+from chaos.systems.galera.system import SYSTEM
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 NODES = ("n1", "n2", "n3")  # the third is the arbitrator

@@ -19,8 +19,8 @@ from chaos.registry import SYSTEMS
 from chaos.runner import images_for
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.spec.topology import Region, Topology, TopologyNode
-from chaos.systems._postgres_client import Session
 from chaos.systems.base import Client, ClientSpec, Definite, SpeaksSql, classify
+from chaos.systems.postgres.client import Session
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 SYSTEM = SYSTEMS.get("postgres")

@@ -9,15 +9,15 @@ import re
 import pytest
 
 from chaos.systems._common import Setting, text
-from chaos.systems._postgres_conf import container, postgresql_conf, standby_names
-from chaos.systems._redis_conf import SETTINGS, nodes_conf, sentinel_conf, server, server_conf
-from chaos.systems._redis_map import myself, nodes_of
-from chaos.systems._redis_slots import assigned, key_in_each, ranges, slot_of
-from chaos.systems.etcd import SYSTEM as ETCD
-from chaos.systems.etcd import command
-from chaos.systems.postgres import SYSTEM as POSTGRES
-from chaos.systems.redis import SYSTEM as REDIS
-from chaos.systems.valkey import SYSTEM as VALKEY
+from chaos.systems.etcd.system import SYSTEM as ETCD
+from chaos.systems.etcd.system import command
+from chaos.systems.postgres.conf import container, postgresql_conf, standby_names
+from chaos.systems.postgres.system import SYSTEM as POSTGRES
+from chaos.systems.redis.conf import SETTINGS, nodes_conf, sentinel_conf, server, server_conf
+from chaos.systems.redis.map import myself, nodes_of
+from chaos.systems.redis.slots import assigned, key_in_each, ranges, slot_of
+from chaos.systems.redis.system import SYSTEM as REDIS
+from chaos.systems.redis.valkey import SYSTEM as VALKEY
 
 
 def lines(conf: str) -> set[str]:

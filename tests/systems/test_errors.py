@@ -14,12 +14,12 @@ from redis._parsers.base import BaseParser
 from chaos.record.op import Invocation
 from chaos.registry import SYSTEMS as REGISTRY
 from chaos.systems._common import errors_table
-from chaos.systems._etcd_client import EtcdError
-from chaos.systems._postgres_client import NoAnswer, NotReplicated
 from chaos.systems.base import Definite, NotConnected, classify
-from chaos.systems.etcd import SYSTEM as ETCD
-from chaos.systems.postgres import SYSTEM as POSTGRES
-from chaos.systems.redis import SYSTEM as REDIS
+from chaos.systems.etcd.client import EtcdError
+from chaos.systems.etcd.system import SYSTEM as ETCD
+from chaos.systems.postgres.client import NoAnswer, NotReplicated
+from chaos.systems.postgres.system import SYSTEM as POSTGRES
+from chaos.systems.redis.system import SYSTEM as REDIS
 
 REAL = [REGISTRY.get(name) for name in REGISTRY.builtin if name != "fake"]
 SYSTEMS = pytest.mark.parametrize("system", REAL, ids=lambda s: s.name)

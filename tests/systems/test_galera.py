@@ -10,19 +10,19 @@ import pytest
 from pymysql.err import MySQLError, raise_mysql_exception
 
 from chaos.registry import SYSTEMS
-from chaos.systems._galera_clients import GaleraAccess
-from chaos.systems._galera_conf import (
+from chaos.systems._transactions import NotCommitted
+from chaos.systems.base import ClientSpec, Node, NotConnected, classify
+from chaos.systems.galera.clients import GaleraAccess
+from chaos.systems.galera.conf import (
     SETTINGS,
     arbitrator_options,
     container,
     galera_cnf,
     provider_options,
 )
-from chaos.systems._galera_observer import ArbitratorObserver, Observer, observation
-from chaos.systems._mariadb_wire import NoAnswer
-from chaos.systems._transactions import NotCommitted
-from chaos.systems.base import ClientSpec, Node, NotConnected, classify
-from chaos.systems.galera import SYSTEM
+from chaos.systems.galera.observer import ArbitratorObserver, Observer, observation
+from chaos.systems.galera.system import SYSTEM
+from chaos.systems.mariadb.wire import NoAnswer
 
 SAID = {
     "wsrep_cluster_status": "Primary",
@@ -137,7 +137,7 @@ def test_what_a_node_says(members: list[Node]) -> None:
 
 @pytest.mark.parametrize("observer", [Observer, ArbitratorObserver])
 @pytest.mark.parametrize(("behaviour", "role"), [("refuses", "down"), ("silent", "unknown")])
-def test_nodes_that_say_nothing(observer, behaviour, role, listening) -> None:  # type: ignore[no-untyped-def]
+def test_nodes_that_say_nothing(observer, behaviour, role, listening):
     address = ("127.0.0.1", listening(behaviour))
     assert observer(address, 0.3).observe().role == role
 

@@ -12,14 +12,14 @@ import pytest
 
 from chaos.record.op import Invocation
 from chaos.registry import SYSTEMS
-from chaos.systems._etcd_client import EtcdError
-from chaos.systems._etcd_counter import CounterClient
-from chaos.systems._etcd_lock import DIGITS, DocumentClient, LockClient
-from chaos.systems._postgres_client import TABLES
-from chaos.systems._postgres_lock import ACQUIRE, LOAD_UNDER, STORE_UNDER
 from chaos.systems.base import ClientSpec, classify
-from chaos.systems.etcd import SYSTEM as ETCD
-from chaos.systems.postgres import SYSTEM as POSTGRES
+from chaos.systems.etcd.client import EtcdError
+from chaos.systems.etcd.counter import CounterClient
+from chaos.systems.etcd.lock import DIGITS, DocumentClient, LockClient
+from chaos.systems.etcd.system import SYSTEM as ETCD
+from chaos.systems.postgres.client import TABLES
+from chaos.systems.postgres.lock import ACQUIRE, LOAD_UNDER, STORE_UNDER
+from chaos.systems.postgres.system import SYSTEM as POSTGRES
 
 
 class Script:

@@ -13,13 +13,13 @@ import pytest
 from pymysql.err import MySQLError, raise_mysql_exception
 
 from chaos.systems._common import resolve
-from chaos.systems._mariadb_base import LOGIN, SERVED, packet
-from chaos.systems._mariadb_client import Access
-from chaos.systems._mariadb_conf import SETTINGS, container, my_cnf
-from chaos.systems._mariadb_observer import replica
-from chaos.systems._mariadb_wire import NoAnswer, Session
 from chaos.systems.base import ClientSpec, Node, NotConnected, classify
-from chaos.systems.mariadb import SYSTEM
+from chaos.systems.mariadb.base import LOGIN, SERVED, packet
+from chaos.systems.mariadb.client import Access
+from chaos.systems.mariadb.conf import SETTINGS, container, my_cnf
+from chaos.systems.mariadb.observer import replica
+from chaos.systems.mariadb.system import SYSTEM
+from chaos.systems.mariadb.wire import NoAnswer, Session
 
 SEMI_SYNC = {"replication": "semi-sync"}
 

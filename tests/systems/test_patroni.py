@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from chaos.systems._patroni_api import FAILURES, status, words
-from chaos.systems._patroni_conf import NO_SYNC, START, barred, container, patroni_yml
 from chaos.systems.base import Node
-from chaos.systems.patroni import SYSTEM
+from chaos.systems.patroni.api import FAILURES, status, words
+from chaos.systems.patroni.conf import NO_SYNC, START, barred, container, patroni_yml
+from chaos.systems.patroni.system import SYSTEM
 
 ETCD = [
     Node(name=f"e{k}", zone=f"z{k}", role=None, address=f"198.18.7.{19 + k}") for k in (1, 2, 3)

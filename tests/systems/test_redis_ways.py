@@ -12,10 +12,10 @@ import pytest
 from redis.exceptions import MovedError
 
 from chaos.record.op import Invocation
-from chaos.systems._redis_client import NotReplicated, RegisterClient
-from chaos.systems._redis_session import SessionClient
 from chaos.systems.base import ClientSpec, NotConnected, classify
-from chaos.systems.redis import SYSTEM
+from chaos.systems.redis.client import NotReplicated, RegisterClient
+from chaos.systems.redis.session import SessionClient
+from chaos.systems.redis.system import SYSTEM
 
 ADDRESSES = {"n1": "198.18.7.10", "n2": "198.18.7.11"}
 Answers = Callable[[str, list[str]], bytes | None]  # of a node, to a command; None: hang up

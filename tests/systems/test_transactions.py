@@ -10,9 +10,9 @@ import pytest
 from chaos.record.op import Invocation
 from chaos.registry import SYSTEMS
 from chaos.systems._common import chosen_node
-from chaos.systems._fake_transactions import Table
 from chaos.systems._transactions import NotCommitted, answered, micros_of, replayed
 from chaos.systems.base import ClientSpec, Definite, classify
+from chaos.systems.fake.transactions import Table
 
 NAMES = ("postgres", "etcd", "redis", "mariadb")
 
@@ -70,10 +70,10 @@ def test_first_committer_wins_on_snapshots(monkeypatch: pytest.MonkeyPatch) -> N
     table = Table()
 
     def meanwhile(seconds: float) -> None:
-        monkeypatch.setattr("chaos.systems._fake_transactions.time.sleep", lambda s: None)
+        monkeypatch.setattr("chaos.systems.fake.transactions.time.sleep", lambda s: None)
         table.txn(Invocation("txn", payload='[["append",1,1]]'), "n1", "")
 
-    monkeypatch.setattr("chaos.systems._fake_transactions.time.sleep", meanwhile)
+    monkeypatch.setattr("chaos.systems.fake.transactions.time.sleep", meanwhile)
     with pytest.raises(Definite, match="conflict"):
         table.txn(Invocation("txn", payload='[["append",1,2]]'), "n1", "snapshots")
     read = table.txn(Invocation("txn", payload='[["r",1,null]]'), "n1", "")

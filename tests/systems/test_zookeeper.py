@@ -20,12 +20,12 @@ from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.serialization import MultiHeader, Transaction
 
 from chaos.systems._transactions import NotCommitted
-from chaos.systems._zookeeper_client import LOST
-from chaos.systems._zookeeper_conf import container, zoo_cfg
-from chaos.systems._zookeeper_lock import committed
-from chaos.systems._zookeeper_wire import Session, ask
 from chaos.systems.base import NotConnected, classify
-from chaos.systems.zookeeper import SYSTEM, Status, observed, status_of
+from chaos.systems.zookeeper.client import LOST
+from chaos.systems.zookeeper.conf import container, zoo_cfg
+from chaos.systems.zookeeper.lock import committed
+from chaos.systems.zookeeper.system import SYSTEM, Status, observed, status_of
+from chaos.systems.zookeeper.wire import Session, ask
 
 SRVR = """Zookeeper version: 3.9.3-${mvngit.commit.id}, built on 2026-03-08 16:19 UTC
 Latency min/avg/max: 0/0.0/0

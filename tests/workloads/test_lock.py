@@ -16,13 +16,13 @@ import pytest
 
 from chaos.load.makers import JudgedClient
 from chaos.record.op import Invocation, Result
-from chaos.systems._etcd_client import EtcdError
 from chaos.systems._locks import held, stale_token
-from chaos.systems._postgres_client import NoAnswer, NotReplicated
 from chaos.systems.base import ClientSpec, Definite, Judged, NotConnected, classify
-from chaos.systems.etcd import SYSTEM as ETCD
-from chaos.systems.fake import FakeClient
-from chaos.systems.postgres import SYSTEM as POSTGRES
+from chaos.systems.etcd.client import EtcdError
+from chaos.systems.etcd.system import SYSTEM as ETCD
+from chaos.systems.fake.system import FakeClient
+from chaos.systems.postgres.client import NoAnswer, NotReplicated
+from chaos.systems.postgres.system import SYSTEM as POSTGRES
 from chaos.workloads.base import LoadShape
 from chaos.workloads.lock import WORKLOAD, Locked, Sections
 

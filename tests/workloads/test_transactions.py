@@ -13,8 +13,8 @@ import pytest
 from chaos.errors import SpecError
 from chaos.record.op import Invocation, Result
 from chaos.registry import WORKLOADS
-from chaos.systems._fake_transactions import Table
 from chaos.systems.base import Definite
+from chaos.systems.fake.transactions import Table
 from chaos.workloads.append import WORKLOAD as APPEND
 from chaos.workloads.bank import WORKLOAD as BANK
 from chaos.workloads.base import Generator, LoadShape

@@ -1,0 +1,1 @@
+"""MariaDB 11.8, a primary and replicas."""

@@ -1,0 +1,1 @@
+"""Patroni 4 over PostgreSQL 17."""

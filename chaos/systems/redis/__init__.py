@@ -1,0 +1,1 @@
+"""Redis 8 and Valkey 8: replication, Sentinel, Cluster."""
