@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import chosen_node
+from chaos.systems._connections import Connections
 from chaos.systems.base import ClientSpec
 from chaos.systems.etcd.client import Gateway, RegisterClient
 
@@ -15,24 +15,21 @@ class SessionClient(RegisterClient):
 
     def __init__(self, spec: ClientSpec) -> None:
         super().__init__(spec)
-        self._gateways: dict[str, Gateway] = {}
+        self._gateways = Connections(
+            spec, lambda node: Gateway(spec.endpoints[node]["db"], spec.timeout_s)
+        )
 
     def invoke(self, operation: Invocation) -> Result:
         """Do it once, through the node at its place; a broken connection is dropped."""
-        node = chosen_node(self._spec, operation.at)
-        if node not in self._gateways:
-            address = self._spec.endpoints[node]["db"]
-            self._gateways[node] = Gateway(address, self._spec.timeout_s)
+        node, gateway = self._gateways.at(operation.at)
         try:
-            result = self._do[operation.f](self._gateways[node], operation)
+            result = self._do[operation.f](gateway, operation)
         except (OSError, http.client.HTTPException):
-            self._gateways.pop(node).close()
+            self._gateways.drop(node)
             raise
         return Result(value=result.value, node=node)
 
     def close(self) -> None:
         """Drop all connections."""
         super().close()
-        gateways, self._gateways = self._gateways, {}
-        for gateway in gateways.values():
-            gateway.close()
+        self._gateways.close()

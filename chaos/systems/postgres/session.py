@@ -9,8 +9,8 @@ from __future__ import annotations
 from psycopg import errors as pg
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import chosen_node
-from chaos.systems.base import ClientSpec, NotConnected
+from chaos.systems._connections import Connections
+from chaos.systems.base import ClientSpec
 from chaos.systems.postgres.client import NoAnswer, RegisterClient, Session
 
 
@@ -20,7 +20,9 @@ class SessionClient(RegisterClient):
     def __init__(self, spec: ClientSpec) -> None:
         super().__init__(spec)
         self._reads = str(spec.options.get("reads", "primary"))
-        self._readers: dict[str, Session] = {}
+        self._readers = Connections(
+            spec, lambda node: Session(spec.endpoints[node]["db"], spec.timeout_s)
+        )
 
     def open(self) -> None:
         """Connect to the primary, or where reads do not go there to any node, home first."""
@@ -28,41 +30,22 @@ class SessionClient(RegisterClient):
             super().open()
             return
         self.close()
-        said = []
-        for at in range(len(self._spec.endpoints)):
-            node = chosen_node(self._spec, at)
-            try:
-                self._reader(node)
-            except NotConnected as error:
-                said.append(str(error))
-                continue
-            self.node = node
-            return
-        raise NotConnected("; ".join(said))
+        self.node = self._readers.first()
 
     def invoke(self, operation: Invocation) -> Result:
         """Do it once, where it belongs; a broken connection is dropped."""
         if operation.f != "read" or self._reads == "primary":
             return super().invoke(operation)
-        node = chosen_node(self._spec, operation.at if self._reads == "any" else 0)
-        session = self._reader(node)
+        node, session = self._readers.at(operation.at if self._reads == "any" else 0)
         try:
             result = self._read(session, operation)
         except Exception as error:
             if session.broken or isinstance(error, NoAnswer | pg.OperationalError):
-                self._readers.pop(node).close()
+                self._readers.drop(node)
             raise
         return Result(value=result.value, node=node)
-
-    def _reader(self, node: str) -> Session:
-        if node not in self._readers:
-            endpoint = self._spec.endpoints[node]["db"]
-            self._readers[node] = Session(endpoint, self._spec.timeout_s)
-        return self._readers[node]
 
     def close(self) -> None:
         """Drop all connections."""
         super().close()
-        readers, self._readers = self._readers, {}
-        for session in readers.values():
-            session.close()
+        self._readers.close()

@@ -9,10 +9,9 @@ system image").
 from __future__ import annotations
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import chosen_node
+from chaos.systems._connections import Connections
 from chaos.systems.base import ClientSpec
 from chaos.systems.zookeeper.client import LOST, RegisterClient
-from chaos.systems.zookeeper.wire import Session
 
 
 class SessionClient(RegisterClient):
@@ -20,23 +19,19 @@ class SessionClient(RegisterClient):
 
     def __init__(self, spec: ClientSpec) -> None:
         super().__init__(spec)
-        self._sessions: dict[str, Session] = {}
+        self._sessions = Connections(spec, self._opened)
 
     def invoke(self, operation: Invocation) -> Result:
         """Do it once, through the node at its place; a broken session is dropped."""
-        node = chosen_node(self._spec, operation.at)
-        if node not in self._sessions:
-            self._sessions[node] = self._opened(node)
+        node, session = self._sessions.at(operation.at)
         try:
-            result = self._done(self._sessions[node], operation)
+            result = self._done(session, operation)
         except LOST:
-            self._sessions.pop(node).cut()
+            self._sessions.forget(node).cut()
             raise
         return Result(value=result.value, node=node)
 
     def close(self) -> None:
         """End all sessions."""
         super().close()
-        sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
-            session.close()
+        self._sessions.close()

@@ -1,0 +1,56 @@
+"""A client's connections to several nodes, for clients that move: each made when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from chaos.systems._common import chosen_node
+from chaos.systems.base import ClientSpec, NotConnected
+
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closes)
+
+
+class Connections(Generic[C]):
+    """By node. `connect(node)` opens one; it may raise NotConnected."""
+
+    def __init__(self, spec: ClientSpec, connect: Callable[[str], C]) -> None:
+        self._spec = spec
+        self._connect = connect
+        self._open: dict[str, C] = {}
+
+    def at(self, place: int) -> tuple[str, C]:
+        """The node at this place (`chosen_node`), and the connection to it."""
+        node = chosen_node(self._spec, place)
+        if node not in self._open:
+            self._open[node] = self._connect(node)
+        return node, self._open[node]
+
+    def first(self) -> str:
+        """Connect to any node, home first; which it is. NotConnected with what each one said."""
+        said = []
+        for place in range(len(self._spec.endpoints)):
+            try:
+                return self.at(place)[0]
+            except NotConnected as error:
+                said.append(str(error))
+        raise NotConnected("; ".join(said))
+
+    def forget(self, node: str) -> C:
+        """The connection to `node`, for the caller to end; the next use makes another."""
+        return self._open.pop(node)
+
+    def drop(self, node: str) -> None:
+        """Close the connection to `node`; the next use makes another."""
+        self.forget(node).close()
+
+    def close(self) -> None:
+        """Drop all of them."""
+        connections, self._open = self._open, {}
+        for connection in connections.values():
+            connection.close()
