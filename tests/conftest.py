@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -54,12 +57,40 @@ def runs(sample_runs: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> P
     return root
 
 
+@pytest.fixture(scope="session")
+def beside(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    engine_client: object,
+) -> Iterator[Future[Any] | None]:
+    """The shipped experiments, if a test of this session wants them, begun when this is first
+    asked for: tests that do not mind company ask before those that wait for them."""
+    if not any("ran" in fixtures_of(item) for item in request.session.items):
+        yield None
+        return
+    from tests.real.conftest import run_together, shipped_experiments
+
+    with ThreadPoolExecutor(1) as pool:
+        out = tmp_path_factory.mktemp("shipped")
+        yield pool.submit(run_together, out, shipped_experiments())
+
+
+def fixtures_of(item: pytest.Item) -> Sequence[str]:
+    """Names of the fixtures that it uses."""
+    return getattr(item, "fixturenames", ())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a quiet machine comes last, and on one worker where there are several: real
     databases are timed, and a run removes what dead runs left. The others go by file."""
-    items.sort(key=lambda item: item.get_closest_marker("real") is not None)
+
+    def turn(item: pytest.Item) -> int:
+        if not item.get_closest_marker("real"):
+            return 0
+        fixtures = fixtures_of(item)
+        return 2 if "ran" in fixtures else 1 if "beside" in fixtures else 3
+
+    items.sort(key=turn)
     for item in items:
-        real = item.get_closest_marker("real") is not None
-        item.add_marker(
-            pytest.mark.xdist_group("real" if real else str(item.path.relative_to(ROOT)))
-        )
+        group = "real" if turn(item) else str(item.path.relative_to(ROOT))
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -18,6 +18,7 @@ from chaos.record.rundir import read_json, read_run_json
 from chaos.spec.experiment import Experiment
 from chaos.spec.files import load_experiment
 from chaos.spec.track_record import Pair, TrackRecord, load_track_record, shipped
+from tests.real.conftest import ONLY_IN_THE_RECORD
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAIR = Pair(
@@ -284,3 +285,8 @@ def test_unknown_words_are_said(tmp_path: Path) -> None:
     (tmp_path / track_record.KEPT).write_text('{"version": 9}')
     with pytest.raises(AftershockError, match="expected a track record of version 1"):
         track_record.track_record(suite, to=tmp_path)
+
+
+def test_what_the_tests_leave_to_the_record_is_in_it() -> None:
+    pairs = load_track_record(shipped()).record.pairs
+    assert {name for pair in pairs for name in (pair.weak, pair.strong)} >= ONLY_IN_THE_RECORD

@@ -14,8 +14,9 @@ from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.spec.files import load_topology
 from chaos.systems.base import ClientSpec
 
-# Topology, changes to it, seconds until it is up and formed: as promised, twice that on a busy
-# machine. A node that is killed must have kept what it acknowledged, so Redis syncs each write.
+# Topology, changes to it, seconds until it is up and formed: as promised; thrice that in company,
+# which these tests have. A node that is killed must have kept what it acknowledged, so Redis syncs
+# each write.
 SYNCED = ("settings.appendonly=yes", "settings.appendfsync=always")
 TOPOLOGIES = [
     ("redis-sentinel", SYNCED, 5.0),
@@ -59,6 +60,7 @@ def test_the_fake(conformance):
 
 
 @pytest.mark.real
+@pytest.mark.usefixtures("beside")
 @pytest.mark.parametrize(
     ("name", "changes", "up_s_max"), TOPOLOGIES, ids=[t[0] for t in TOPOLOGIES]
 )
@@ -93,4 +95,4 @@ def test_a_real_system(name, changes, up_s_max, engine_client, conformance):
         raise AssertionError(str(error)) from error
     finally:
         cluster.down()
-    assert up_s < 2 * up_s_max
+    assert up_s < 3 * up_s_max

@@ -65,30 +65,16 @@ def test_standbys_break_sessions_and_the_primary_does_not(ran: dict[str, Any]) -
     assert set(ran["postgres-session-primary"].run.history["node"].to_pylist()) == {"n1"}
 
 
-def outage_s(one: Any, zone: str = "") -> float:
-    """How long clients (of a zone, if given) got nothing done at most, because of the fault."""
+def outage_s(one: Any) -> float:
+    """How long clients of a zone got nothing done at most, because of the fault."""
     windows = [w for w in one.results["availability"]["windows"] if "f1" in w["faults"]]
-    lengths = [w["end_ns"] - w["start_ns"] for w in windows if zone in ("", w["zone"])]
-    return max(lengths, default=0) / 1e9
+    return max((w["end_ns"] - w["start_ns"] for w in windows), default=0) / 1e9
 
 
 def led_twice_s(one: Any, group: str) -> float:
     """For how long two nodes of a group claimed to be primary."""
     windows = [w for w in one.results["primaries"]["windows"] if w.get("group") == group]
     return sum(w["end_ns"] - w["start_ns"] for w in windows) / 1e9
-
-
-def test_a_region_that_takes_over_loses_commits_and_one_that_may_not_loses_time(
-    ran: dict[str, Any],
-) -> None:
-    cut = "patroni-region-cut"
-    free, barred, waiting = ran[cut], ran[f"{cut}-nofailover"], ran[f"{cut}-synchronous"]
-    assert free.anomalies["lost-write"] > 100
-    assert barred.anomalies == waiting.anomalies == {}
-    # The far region's clients wait for the lease to end, or for the cut of 43 s.
-    assert outage_s(free, "us-west-a") < 35 < outage_s(barred, "us-west-a")
-    # A primary that is cut off steps down before its lease ends.
-    assert [led_twice_s(one, "db") for one in (free, barred, waiting)] == [0, 0, 0]
 
 
 def test_a_patroni_that_hangs_leaves_a_second_primary(ran: dict[str, Any]) -> None:

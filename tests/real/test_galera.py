@@ -18,7 +18,11 @@ from chaos.spec.files import load_topology
 from chaos.systems.base import ClientSpec
 from chaos.systems.galera.system import SYSTEM
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.usefixtures("beside"),
+    pytest.mark.timeout(300),
+]
 NODES = ("n1", "n2", "n3")  # the third is the arbitrator
 
 

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.usefixtures("beside"),
+    pytest.mark.timeout(180),
+]
 AFTERSHOCK = str(Path(sys.executable).parent / "aftershock")
 
 # Hermitage (https://github.com/ept/hermitage), README: PostgreSQL, and MySQL, whose table was made

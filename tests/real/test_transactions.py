@@ -22,7 +22,11 @@ from chaos.spec.topology import Region, Topology, TopologyNode
 from chaos.systems.base import Client, ClientSpec, Definite, SpeaksSql, classify
 from chaos.systems.postgres.client import Session
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.usefixtures("beside"),
+    pytest.mark.timeout(120),
+]
 SYSTEM = SYSTEMS.get("postgres")
 NOBODY = "ALTER SYSTEM SET synchronous_standby_names = {names}"
 Opened = Callable[..., Client]
