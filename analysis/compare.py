@@ -28,6 +28,7 @@ from chaos.record.rundir import RESULTS
 
 FINDS_LOSSES = frozenset({"set", "set-full"})  # properties whose checkers look for lost writes
 LOSS = "lost-write"
+KEEP_NOTHING = ("read", "acquire", "release")  # operations that nobody would look for later
 Kind = Literal["above", "always", "below", "never", "same", "unknown"]
 
 
@@ -174,9 +175,9 @@ def lost_writes(results: Mapping[str, Any]) -> int | None:
 
 
 def acknowledged_writes(results: Mapping[str, Any]) -> int:
-    """Operations other than reads that were answered ok under load."""
+    """Operations that wrote something to keep and were answered ok under load."""
     groups = (results.get("availability") or {}).get("groups") or []
-    return sum(int(group["ok"]) for group in groups if group.get("f") != "read")
+    return sum(int(group["ok"]) for group in groups if group.get("f") not in KEEP_NOTHING)
 
 
 def monthly_cost(

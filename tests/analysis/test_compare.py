@@ -114,6 +114,11 @@ def test_lost_writes_are_unknown_where_no_check_looked() -> None:
     assert acknowledged_writes({}) == 0
 
 
+def test_who_holds_a_lock_is_nothing_that_could_be_lost() -> None:
+    groups = [{"f": "add", "ok": 5}, {"f": "acquire", "ok": 70}, {"f": "release", "ok": 70}]
+    assert acknowledged_writes({"availability": {"groups": groups}}) == 5
+
+
 def test_a_run_not_judged_yet() -> None:
     row = compare([RunSummary(path=Path("x/y"), meta=new_run_json(), results=None)]).rows[0]
     assert row.name == "y"
