@@ -80,6 +80,7 @@ def fixtures_of(item: pytest.Item) -> Sequence[str]:
     return getattr(item, "fixturenames", ())
 
 
+@pytest.hookimpl(tryfirst=True)  # before groups become part of the tests' names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a quiet machine comes last, and on one worker where there are several: real
     databases are timed, and a run removes what dead runs left. The others go by file."""
