@@ -22,7 +22,7 @@ demo: $(READY) engine  ## Run the main job on real databases and show it (SERVE=
 
 test: $(READY) engine chromium compiler  ## Run every test: units, real databases, browser
 	@$(BIN)/aftershock images build
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 truth: $(READY)  ## A million small histories: every verdict against an oracle, every certificate
 	@$(BIN)/python -m tests.truth

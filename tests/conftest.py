@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
+REAL = ("tests/real/", "tests/conformance/")
 
 
 @pytest.fixture(scope="session")
@@ -80,18 +81,27 @@ def fixtures_of(item: pytest.Item) -> Sequence[str]:
     return getattr(item, "fixturenames", ())
 
 
-@pytest.hookimpl(tryfirst=True)  # before groups become part of the tests' names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a quiet machine comes last, and on one worker where there are several: real
-    databases are timed, and a run removes what dead runs left. The others go by file."""
+    """What needs a quiet machine comes last; of that, first what does not mind company. The first
+    are the longest files."""
 
     def turn(item: pytest.Item) -> int:
         if not item.get_closest_marker("real"):
-            return 0
+            return 0 if "truth" in item.path.parts else 1
         fixtures = fixtures_of(item)
-        return 2 if "ran" in fixtures else 1 if "beside" in fixtures else 3
+        return 3 if "ran" in fixtures else 2 if "beside" in fixtures else 4
 
     items.sort(key=turn)
-    for item in items:
-        group = "real" if turn(item) else str(item.path.relative_to(ROOT))
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several workers one has all real databases, which are timed and look at what others left;
+    the other tests are dealt out by file, so that what a file makes is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "real" if file.startswith(REAL) else file
+
+    return ByFile(config, log)

@@ -11,6 +11,7 @@ from chaos.errors import AftershockError
 from chaos.registry import SYSTEMS
 from chaos.runner import images_for
 from chaos.runtime.cluster import Plan, RunningCluster
+from chaos.runtime.docker import owner
 from chaos.spec.files import load_topology
 from chaos.systems.base import ClientSpec
 
@@ -70,7 +71,7 @@ def test_a_real_system(name, changes, up_s_max, engine_client, conformance):
         run_id=f"conf{uuid.uuid4().hex[:8]}",
         topology=topology,
         images=images_for(topology, engine_client, lambda *_: None),
-        owner="tests",
+        owner=owner(),
     )
     cluster = RunningCluster(engine_client, plan)
     group = cluster.groups[topology.front()[0]]

@@ -13,6 +13,7 @@ from chaos.errors import ClusterError
 from chaos.record.op import Invocation
 from chaos.runner import images_for
 from chaos.runtime.cluster import Plan, RunningCluster
+from chaos.runtime.docker import owner
 from chaos.runtime.groups import RunningGroup
 from chaos.spec.files import load_topology
 from chaos.systems.base import ClientSpec
@@ -33,7 +34,7 @@ def running(engine_client: Any, *changes: str) -> Iterator[RunningGroup]:
         run_id=f"galr{uuid.uuid4().hex[:8]}",
         topology=topology,
         images=images_for(topology, engine_client, lambda *_: None),
-        owner="tests",
+        owner=owner(),
     )
     cluster = RunningCluster(engine_client, plan)
     try:

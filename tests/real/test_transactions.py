@@ -18,6 +18,7 @@ from chaos.record.op import Invocation
 from chaos.registry import SYSTEMS
 from chaos.runner import images_for
 from chaos.runtime.cluster import Plan, RunningCluster
+from chaos.runtime.docker import owner
 from chaos.spec.topology import Region, Topology, TopologyNode
 from chaos.systems.base import Client, ClientSpec, Definite, SpeaksSql, classify
 from chaos.systems.postgres.client import Session
@@ -46,7 +47,7 @@ def cluster(engine_client: Any) -> Iterator[RunningCluster]:
         run_id=f"txn{uuid.uuid4().hex[:8]}",
         topology=topology,
         images=images_for(topology, engine_client, lambda *_: None),
-        owner="tests",
+        owner=owner(),
     )
     running = RunningCluster(engine_client, plan)
     try:
