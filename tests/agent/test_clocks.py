@@ -6,6 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,10 +51,10 @@ class Pod:
     def until(self, done: Callable[[], bool], deadline_s: float = 5.0) -> bool:
         """Let the agent's timers ring until it is so."""
         end = time.monotonic() + deadline_s
-        while not done() and time.monotonic() < end:
+        while not (so := done()) and time.monotonic() < end:
             self.timers.ring()
             time.sleep(0.002)
-        return done()
+        return so
 
 
 @pytest.fixture
@@ -109,6 +110,8 @@ def test_children_and_new_programs_are_found(pod: Pod) -> None:
     found = {"f1": pod.clocks.do_clocks({})["shifted"]}
     assert pod.until(lambda: pod.clocks.do_clocks({})["shifted"] == 2), found
     pod.teller.begin(f"os.execv({sys.executable!r}, ['python', '-S', '-c', 'input()'])")
+    program = Path(f"/proc/{pod.teller.pid}/cmdline")
+    assert pod.until(lambda: b"input()" in program.read_bytes()), "the old one still runs"
     assert pod.until(lambda: not pod.is_true(pod.teller.pid)), "the new program has the true time"
     pod.end("f1")
     assert pod.is_true(child)
