@@ -86,7 +86,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     are the longest files."""
 
     def turn(item: pytest.Item) -> int:
-        if not item.get_closest_marker("real"):
+        if not str(item.path.relative_to(ROOT)).startswith(REAL):
             return 0 if "truth" in item.path.parts else 1
         fixtures = fixtures_of(item)
         return 3 if "ran" in fixtures else 2 if "beside" in fixtures else 4

@@ -299,7 +299,7 @@ def test_many_at_once_heal_independently(monkeypatch: pytest.MonkeyPatch) -> Non
         def heal(self, scene: Any) -> None:
             healed_at.append(time.monotonic())
             if self.id == "f1":
-                time.sleep(1.0)
+                time.sleep(4.0)
 
         def probe_heal(self, scene: Any) -> Probe:
             return Probe(outcome=CONFIRMED)
@@ -308,7 +308,7 @@ def test_many_at_once_heal_independently(monkeypatch: pytest.MonkeyPatch) -> Non
     play(make(monkeypatch, One, [entry(150, 300)] * 40, journal), 0.6)
     assert all(journal.of(f"f{k}")[-1] == "healed" for k in range(1, 41))
     assert len(healed_at) == 40
-    assert max(healed_at) - min(healed_at) < 0.5, "none waits for another"
+    assert max(healed_at) - min(healed_at) < 3, "none waits for another"
 
 
 def test_an_aborted_run_heals_at_once_and_injects_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
