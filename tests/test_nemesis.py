@@ -305,7 +305,7 @@ def test_many_at_once_heal_independently(monkeypatch: pytest.MonkeyPatch) -> Non
             return Probe(outcome=CONFIRMED)
 
     journal = Journal()
-    play(make(monkeypatch, One, [entry(150, 300)] * 40, journal), 0.6)
+    play(make(monkeypatch, One, [entry(150, 300)] * 40, journal), 2.0)
     assert all(journal.of(f"f{k}")[-1] == "healed" for k in range(1, 41))
     assert len(healed_at) == 40
     assert max(healed_at) - min(healed_at) < 3, "none waits for another"

@@ -120,7 +120,7 @@ def cluster(engine_client: object) -> Iterator[RunningCluster]:
 
 def wrong_s(cluster: RunningCluster, node: str) -> int:
     """How far the node's clock is from this host's, as its database says."""
-    ask = cluster.clock(node, 2.0)
+    ask = cluster.group(node).clock(node, 2.0)
     assert ask
     reading = ask()
     assert reading

@@ -66,10 +66,11 @@ host replication all 0.0.0.0/0 trust
 """
 
 # A server that was killed may stay in the process table as a zombie, and its number with it: then
-# the next one takes its lock file for a living server's. The dead are not asked.
+# the next one takes its lock file for a living server's. The dead are not asked. One that was
+# killed while it wrote the file leaves it empty: nobody else starts a server here.
 DEAD_LOCKS = r"""for lock in "$CLUSTER/postmaster.pid" /tmp/.s.PGSQL.5432.lock; do
   owner=$(head -n 1 "$lock" 2> /dev/null || true)
-  [ -z "$owner" ] || grep -qs "^State:.[^ZX]" "/proc/$owner/status" || rm -f "$lock"
+  grep -qs "^State:.[^ZX]" "/proc/${owner:-none}/status" || rm -f "$lock"
 done"""
 
 # One script for all of a node's life. It decides by what it finds on the volume:
