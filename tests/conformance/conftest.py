@@ -327,12 +327,16 @@ def check_failover(system: System, cluster: Cluster, spec_of: Callable[[str], Cl
         survivor = next(name for name in before if name != leader)
         cluster.stop(leader)
         # Of one shard, where they are dealt over three by the CRC16 of their decimals, as 101 is.
-        for value, when in ((105, "on the old connection"), (113, "when there is none")):
+        # On the old connection, then when there is none. A driver with a thread of its own may
+        # have seen that the old one is gone, and sends nothing either.
+        refused = set()
+        for value in (105, 113):
             with pytest.raises(Exception) as raised:  # noqa: PT011
                 bereaved.invoke(Invocation("add", value=value))
             definite, why = classify(raised.value, system.errors)
             assert not why.startswith("unknown"), why
-            assert definite is (value == 113), f"{when}: {why}"
+            refused |= {value} if definite else set()
+        assert refused == {113} or (refused == {105, 113} and system.name == "zookeeper"), why
     assert roles(system, cluster)[leader].role == "down"
 
     settings = cluster.settings
@@ -346,7 +350,7 @@ def check_failover(system: System, cluster: Cluster, spec_of: Callable[[str], Cl
         cluster.wait("one cluster again", lambda: system.converged(cluster), ELECTED_S)
         found = set(elements(until(client, Invocation("read"), 10)))
         assert {1, 2, 3, added} <= found
-        assert 113 not in found, "what certainly did not happen has happened"
+        assert not refused & found, "what certainly did not happen has happened"
     assert_led(roles(system, cluster))
 
 
