@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.errors import AftershockError, ClusterError
-from chaos.systems.base import ClientSpec, Cluster, ErrorRule, Node, NotConnected
+from chaos.systems.base import ClientSpec, Cluster, ErrorRule, Node, NotConnected, Reachable
 from chaos.units import parse_duration_ns
 
 INTEGER = r"[0-9]{1,12}"
@@ -96,6 +96,30 @@ READS = Setting(
     values="primary|home|any",
     workloads=frozenset({"session"}),
 )
+
+
+def tried_nodes(spec: ClientSpec) -> list[str]:
+    """The nodes a client without a primary may connect to, in turn: its home node, and with the
+    option `failover: true` the others by name."""
+    if str(spec.options.get("failover", "false")).lower() != "true":
+        return [spec.home]
+    return [spec.home, *sorted(set(spec.endpoints) - {spec.home})]
+
+
+def address_of(cluster: Reachable, node: str) -> str:
+    """The node's address in the test network."""
+    return next(n.address for n in cluster.nodes if n.name == node)
+
+
+def primary_to_rejoin(node: str, others: Sequence[str]) -> str:
+    """The one of `others`, which are primary besides `node`; ClusterError unless it is one."""
+    if len(others) != 1:
+        raise ClusterError(
+            f"{node} can rejoin one primary, and {len(others)} of the other nodes are: "
+            + (", ".join(others) or "none"),
+            fix="promote one first",
+        )
+    return others[0]
 
 
 def primary_of(nodes: Sequence[Node]) -> Node:

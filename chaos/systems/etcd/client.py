@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._common import NOT_CONNECTED, tried_nodes
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import Address, ClientSpec, Definite, ErrorRule, NotConnected
 
@@ -212,11 +212,8 @@ class EtcdClient:
     def open(self) -> None:
         """Connect and have the node answer once, so that a dead one is known before any request."""
         self.close()
-        nodes = [self._spec.home]
-        if str(self._spec.options.get("failover", "false")).lower() == "true":
-            nodes += sorted(set(self._spec.endpoints) - {self._spec.home})
         last: Exception = NotConnected("no node to try")
-        for node in nodes:
+        for node in tried_nodes(self._spec):
             gateway = None
             try:
                 gateway = Gateway(self._spec.endpoints[node]["db"], self._spec.timeout_s)

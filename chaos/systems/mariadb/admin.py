@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chaos.systems._common import address_of
 from chaos.systems.base import Reachable
 from chaos.systems.mariadb.wire import FAILURES, OPERATOR, Answer, Session
 
@@ -26,11 +27,6 @@ def ask(
 def is_replica(cluster: Reachable, node: str) -> bool:
     """Whether `node` takes no writes, as it says now."""
     return bool(ask(cluster, node, "SELECT @@global.read_only").value)
-
-
-def address_of(cluster: Reachable, node: str) -> str:
-    """The node's address in the test network."""
-    return next(n.address for n in cluster.nodes if n.name == node)
 
 
 def primaries(cluster: Reachable, besides: str = "") -> list[str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chaos.errors import ClusterError
-from chaos.systems._common import operator_step
+from chaos.systems._common import address_of, operator_step, primary_to_rejoin
 from chaos.systems.base import Cluster, Node, Step
 from chaos.systems.mariadb.admin import (
     ADMIN_TIMEOUT_S,
-    address_of,
     ask,
     follows,
     is_replica,
@@ -107,14 +106,7 @@ def _rejoin(cluster: Cluster, node: str) -> None:
     mariadb-dump: positions tell whether it has commits that the primary lacks only as far as its
     binary log has not lost any itself.
     """
-    others = primaries(cluster, besides=node)
-    if len(others) != 1:
-        raise ClusterError(
-            f"{node} can rejoin one primary, and {len(others)} of the other nodes are: "
-            + (", ".join(others) or "none"),
-            fix="promote one first",
-        )
-    primary = others[0]
+    primary = primary_to_rejoin(node, primaries(cluster, besides=node))
     cluster.start(node)
     try:
         following = follows(cluster, node, primary)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chaos.errors import ClusterError
-from chaos.systems._common import primary_of, problems, role_problems
+from chaos.systems._common import address_of, primary_of, problems, role_problems
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -25,7 +25,7 @@ from chaos.systems.base import (
     Reachable,
     SqlSession,
 )
-from chaos.systems.mariadb.admin import address_of, ask, follows, primaries, settled
+from chaos.systems.mariadb.admin import ask, follows, primaries, settled
 from chaos.systems.mariadb.base import MariadbServers
 from chaos.systems.mariadb.client import ERRORS, TABLES
 from chaos.systems.mariadb.clients import CLIENTS, OPTIONS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaos.systems._common import address_of
 from chaos.systems.base import Reachable
 from chaos.systems.postgres.client import FAILURES, Session
 
@@ -25,11 +26,6 @@ def ask(
 def in_recovery(cluster: Reachable, node: str) -> bool:
     """Whether `node` is a standby, as it says now."""
     return ask(cluster, node, "SELECT pg_is_in_recovery()")[0] == "t"
-
-
-def address_of(cluster: Reachable, node: str) -> str:
-    """The node's address in the test network."""
-    return next(n.address for n in cluster.nodes if n.name == node)
 
 
 def primaries(cluster: Reachable, besides: str = "") -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chaos.errors import ClusterError
-from chaos.systems._common import operator_step
+from chaos.systems._common import address_of, operator_step, primary_to_rejoin
 from chaos.systems.base import Cluster, Node, Step
-from chaos.systems.postgres.admin import address_of, ask, follows, in_recovery, primaries
+from chaos.systems.postgres.admin import ask, follows, in_recovery, primaries
 from chaos.systems.postgres.client import FAILURES, USER
 from chaos.systems.postgres.conf import PORT, REJOIN
 
@@ -118,14 +118,7 @@ def _rejoin(cluster: Cluster, node: str) -> None:
     It is stopped, rewound with pg_rewind (or copied anew where that fails) and started as a
     standby. A node that is down is started first, and is what it was for that moment.
     """
-    others = primaries(cluster, besides=node)
-    if len(others) != 1:
-        raise ClusterError(
-            f"{node} can rejoin one primary, and {len(others)} of the other nodes are: "
-            + (", ".join(others) or "none"),
-            fix="promote one first",
-        )
-    primary = others[0]
+    primary = primary_to_rejoin(node, primaries(cluster, besides=node))
     cluster.start(node)
     order = f"echo {address_of(cluster, primary)} > {REJOIN}"
     cluster.execute(node, ["sh", "-c", order])

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from chaos.systems._common import problems, role_problems
+from chaos.systems._common import address_of, problems, role_problems
 from chaos.systems.base import Cluster, ContainerSpec, Node
-from chaos.systems.postgres.admin import address_of, primaries
+from chaos.systems.postgres.admin import primaries
 from chaos.systems.postgres.base import KNOCK, PostgresServers
 from chaos.systems.postgres.conf import PORT, SETTINGS, container
 from chaos.systems.postgres.steps import STEPS

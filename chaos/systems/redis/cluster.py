@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chaos.errors import ClusterError
+from chaos.systems._common import address_of
 from chaos.systems.base import Cluster, ContainerSpec, Node
 from chaos.systems.redis.conf import server
 from chaos.systems.redis.map import Known, myself, nodes_of, own_shard
-from chaos.systems.redis.mode import address_of, leads, say
+from chaos.systems.redis.mode import leads, say
 from chaos.systems.redis.observer import ClusterObserver
 from chaos.systems.redis.slots import cluster_problems
 from chaos.systems.redis.wire import lines

@@ -58,11 +58,6 @@ def leads(cluster: Cluster, node: str) -> bool:
     return bool(say(cluster, node, "ROLE")[0] == b"master")
 
 
-def address_of(cluster: Cluster, node: str) -> str:
-    """The address of `node` among nodes."""
-    return next(n.address for n in cluster.nodes if n.name == node)
-
-
 def follow(cluster: Cluster, node: str, primary: str) -> bool:
     """Whether `node` is linked to the primary at that address; it is told to follow it, if not.
 

@@ -13,10 +13,10 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from chaos.errors import ClusterError
-from chaos.systems._common import role_problems
+from chaos.systems._common import address_of, role_problems
 from chaos.systems.base import Cluster, ContainerSpec, Node
 from chaos.systems.redis.conf import MASTER_NAME, process, sentinel_conf, server
-from chaos.systems.redis.mode import address_of, follow, follow_one, leads, say
+from chaos.systems.redis.mode import follow, follow_one, leads, say
 from chaos.systems.redis.observer import SentinelObserver
 from chaos.systems.redis.wire import fields
 

@@ -21,7 +21,7 @@ from kazoo import exceptions as zk
 from kazoo.handlers.threading import KazooTimeoutError
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._common import NOT_CONNECTED, tried_nodes
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
 from chaos.systems.zookeeper.wire import Session
@@ -139,11 +139,8 @@ class ZookeeperClient:
     def open(self) -> None:
         """Begin a session; that is a write of its own, which a majority agrees on."""
         self.close()
-        nodes = [self._spec.home]
-        if str(self._spec.options.get("failover", "false")).lower() == "true":
-            nodes += sorted(set(self._spec.endpoints) - {self._spec.home})
         last: Exception = NotConnected("no node to try")
-        for node in nodes:
+        for node in tried_nodes(self._spec):
             try:
                 self._session = self._opened(node)
             except NotConnected as error:
