@@ -1,9 +1,10 @@
 """Images: which content each must have, and having it on the engine.
 
-An image is a folder under `topologies/images/` with a Dockerfile. Its tag holds a hash of the
-folder's content and of how its base is made (`aftershock/redis:3f0c…`), so that a changed
-Dockerfile is a different image, the same one is never built twice, and the tag is known without
-asking an engine.
+An image is a folder under `topologies/images/` with a Dockerfile, or one that another package
+brings: an entry point of the group `aftershock.images` whose name is the image's and whose object
+is the folder's path. Its tag holds a hash of the folder's content and of how its base is made
+(`aftershock/redis:3f0c…`), so that a changed Dockerfile is a different image, the same one is
+never built twice, and the tag is known without asking an engine.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import docker
@@ -27,11 +29,12 @@ from chaos.runtime.docker import engine_errors
 from chaos.runtime.image_build import LABEL_IMAGE, Recipe
 
 __all__ = [
-    "Image", "Progress", "Report", "build", "content_hash", "ensure", "list_images", "names",
-    "prune", "reference",
+    "Image", "Progress", "Report", "build", "content_hash", "ensure", "folders", "list_images",
+    "names", "prune", "reference",
 ]  # fmt: skip
 
 SIDE_BY_SIDE = 4
+GROUP = "aftershock.images"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +48,20 @@ class Image:
     current: bool  # its content is what the folder holds now
 
 
+def folders(folder: Path | None = None) -> Mapping[str, Path]:
+    """Image → its folder, sorted: those in `folder`, by default the shipped ones and then those of
+    other packages. ImageError if a package's entry point is no folder with a Dockerfile."""
+    found = {
+        path.parent.name: path.parent for path in (folder or paths.images()).glob("*/Dockerfile")
+    }
+    for point in () if folder else entry_points(group=GROUP):
+        found.setdefault(point.name, _brought(point))
+    return dict(sorted(found.items()))
+
+
 def names(folder: Path | None = None) -> list[str]:
-    """The image folders there are, sorted. `folder`: where, by default the shipped one."""
-    root = folder or paths.images()
-    return sorted(path.parent.name for path in root.glob("*/Dockerfile"))
+    """The image folders there are, sorted. `folder`: where, by default as for `folders`."""
+    return list(folders(folder))
 
 
 def content_hash(name: str, folder: Path | None = None) -> str:
@@ -176,19 +189,36 @@ def _removed(client: docker.DockerClient, tag: str) -> bool:
     return True
 
 
+def _brought(point: EntryPoint) -> Path:
+    """The image folder of another package; its module may fail in any way."""
+    try:
+        root = Path(point.load())
+    except Exception as error:
+        raise ImageError(
+            f"the image {point.name} cannot be loaded: {type(error).__name__}: {error}",
+            fix="install its package again, or remove it",
+        ) from error
+    if not (root / "Dockerfile").is_file():
+        raise ImageError(
+            f"the image {point.name}: expected a Dockerfile in {root}, found none",
+            fix=f"have the package's entry point `{point.value}` name the folder that holds it",
+        )
+    return root
+
+
 def _is_foreign(name: str) -> bool:
     return any(mark in name for mark in "/:@")
 
 
 def _recipe(name: str, folder: Path | None) -> Recipe:
-    known = names(folder)
+    known = folders(folder)
     if name not in known:
         raise ImageError(
             f"expected an image folder, got `{name}`; known: {', '.join(known)}",
             fix=did_you_mean(name, known)
             or "an image from a registry is written with its tag, such as `image: postgres:17`",
         )
-    return Recipe(name=name, root=(folder or paths.images()) / name)
+    return Recipe(name=name, root=known[name])
 
 
 def _side_by_side(

@@ -206,3 +206,45 @@ def test_the_base_is_made_of_what_a_slim_image_has(tmp_path: Path) -> None:
     }  # fmt: skip
     policy = subprocess.run([tmp_path / "usr/sbin/policy-rc.d"], check=False)
     assert policy.returncode == 101
+
+
+def brought(monkeypatch: pytest.MonkeyPatch, folder: object) -> None:
+    """As if a package had an image `theirs` that is `folder`."""
+
+    class Point:
+        name, value = "theirs", "theirs:FOLDER"
+
+        @staticmethod
+        def load() -> object:
+            if isinstance(folder, Exception):
+                raise folder
+            return folder
+
+    monkeypatch.setattr(
+        images, "entry_points", lambda group: [Point] if group == images.GROUP else []
+    )
+
+
+def test_another_package_brings_its_image(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    brought(monkeypatch, recipe.root)
+    assert "theirs" in images.names()
+    assert images.folders()["theirs"] == recipe.root
+    assert images.reference("theirs") == Recipe(name="theirs", root=recipe.root).reference
+    assert "theirs" not in images.names(paths.images())
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        (RuntimeError("half installed"), "cannot be loaded: RuntimeError: half installed"),
+        (Path("/nowhere"), "expected a Dockerfile in /nowhere, found none"),
+    ],
+    ids=["broken", "empty"],
+)
+def test_a_package_whose_image_is_broken_is_named(
+    folder: object, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought(monkeypatch, folder)
+    with pytest.raises(ImageError, match=words) as raised:
+        images.names()
+    assert "theirs" in str(raised.value)
