@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 REAL = ("tests/real/", "tests/conformance/")
+IN_IDLE_TIME = ("test_truth.py", "test_transactions_truth.py")  # many minutes of processors
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +83,13 @@ def fixtures_of(item: pytest.Item) -> Sequence[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a quiet machine comes last; of that, first what does not mind company. The first
-    are the longest files."""
+    """What needs a quiet machine comes late; of that, first what does not mind company. Last is
+    what gives way to everything else: another worker is at it while one has the databases. The
+    first are long files."""
 
     def turn(item: pytest.Item) -> int:
+        if item.path.name in IN_IDLE_TIME:
+            return 5
         if not str(item.path.relative_to(ROOT)).startswith(REAL):
             return 0 if "truth" in item.path.parts else 1
         fixtures = fixtures_of(item)

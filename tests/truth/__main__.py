@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -118,8 +119,11 @@ def main() -> int:
     parser.add_argument("--property", nargs="+", default=there, choices=there, metavar="NAME")
     parser.add_argument("--proved", type=int, default=PROVED, metavar="N")
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
+    parser.add_argument("--idle", action="store_true", help="give way to everything else")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.idle:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     print(f"seed {options.seed}", file=sys.stderr)
     names: list[str] = options.property
     todo = batches(names, options.histories, options.seed, options.proved)

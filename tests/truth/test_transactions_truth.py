@@ -19,7 +19,7 @@ MODEL = "snapshot-isolation"
 
 DRAWN = 30_000  # of which those are judged that tell something: 4 minutes of one core, about
 JUDGED = {name: 10_000 if name in oracle.KINDS else 20_000 for name in oracle.NAMES}
-pytestmark = pytest.mark.timeout(600)  # of a busy machine; all are judged in the first test
+pytestmark = pytest.mark.timeout(1800)  # of what others leave; all are judged in the first test
 
 
 @pytest.fixture(scope="module")
