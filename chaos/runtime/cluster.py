@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ class RunningCluster:
         self._prefix = f"aftershock-{plan.run_id}"
         self._own = (client, plan.images["agent"], self._prefix, self._labels)
         self._network: Any = None
+        self.zones = list(plan.topology.clients)  # those with clients
         self.clients = ClientsPod(client, self._prefix, self._labels)
         self.nodes: list[Node] = []
         self.groups = {
@@ -105,7 +106,7 @@ class RunningCluster:
             ThreadPoolExecutor(len(self.nodes) + 1) as pool,
         ):
             proxies = pool.submit(self._start_clients, config["Gateway"])
-            waiting = [pool.submit(self._start_pod, n, specs[n.name]) for n in self.nodes]
+            waiting = [pool.submit(self._start_pod, n, specs[n.name], proxies) for n in self.nodes]
             for job in (proxies, *waiting):
                 job.result()
 
@@ -113,7 +114,7 @@ class RunningCluster:
         """A new helper container of this run; its rights as `Helper` takes them."""
         return Helper(*self._own, **rights)
 
-    def _start_pod(self, node: Node, specs: Sequence[ContainerSpec]) -> None:
+    def _start_pod(self, node: Node, specs: Sequence[ContainerSpec], proxies: Future[None]) -> None:
         plan = self._plan
         pod = Pod(self._client, node, self._prefix, self._labels)
         pod.disks = self.disks.get(node.name, {})
@@ -123,15 +124,18 @@ class RunningCluster:
             plan.images["agent"], self._network.name, peers, self.layout.aliases(node.name)
         )
         self._delay(node.name, pod.link)
-        pod.start_databases(specs, self.group(node.name).images(plan.images))
+        group = self.group(node.name)
+        told = group.advertised(node.name, specs, proxies.result)
+        pod.start_databases(told, group.images(plan.images))
 
     def _start_clients(self, gateway: str) -> None:
         alias, own = self.layout.alias, self.layout.nodes
         upstreams = {
-            Link(zone, node, port): f"{own[node] if zone == OBSERVER else alias(node, zone)}:{n}"
-            for zone in (OBSERVER, *self._plan.topology.clients)
+            Link(zone, node, port): (own[node] if zone == OBSERVER else alias(node, zone))
+            + f":{self.group(node).number(port, zone)}"
+            for zone in (OBSERVER, *self.zones)
             for node in own
-            for port, n in self.group(node).system.ports.items()
+            for port in self.group(node).system.ports
         }
         self.hello[CLIENTS] = self.clients.start(
             self._plan.images,

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from chaos.registry import SYSTEMS
+from chaos.runtime.toxiproxy import OBSERVER
 from chaos.spec.topology import Group, Topology
 from chaos.systems.base import (
     Address,
@@ -28,7 +29,7 @@ from chaos.systems.base import (
     Step,
     System,
 )
-from chaos.systems.placing import UsesGroups
+from chaos.systems.placing import Advertises, UsesGroups
 
 if TYPE_CHECKING:
     from chaos.runtime.cluster import RunningCluster
@@ -56,6 +57,31 @@ class RunningGroup:
         groups = self._cluster.groups
         others = {word: groups[name].nodes for word, name in self.spec.uses.items()}
         return self.system.containers_beside(node, self.nodes, self.settings, others)
+
+    def number(self, port: str, zone: str) -> int:
+        """The number of `port` for those who come through the links of `zone`."""
+        if isinstance(self.system, Advertises) and zone in self._cluster.zones:
+            return self.system.zone_port(port, self._cluster.zones.index(zone))
+        return self.system.ports[port]
+
+    def numbers(self, port: str) -> list[int]:
+        """All numbers of `port`, the nodes' own first."""
+        zones = self._cluster.zones
+        own = self.system.ports[port]
+        return list(dict.fromkeys([own, *(self.number(port, zone) for zone in zones)]))
+
+    def advertised(
+        self, node: str, specs: Sequence[ContainerSpec], linked: Callable[[], None]
+    ) -> Sequence[ContainerSpec]:
+        """What runs on a node, told where clients reach it if the system wants to know that.
+
+        `linked` returns once the clients' links are there.
+        """
+        if not isinstance(self.system, Advertises):
+            return specs
+        linked()
+        links = {zone: self.address(node, "db", zone) for zone in (OBSERVER, *self._cluster.zones)}
+        return self.system.advertise(specs, links)
 
     def images(self, ids: Mapping[str, str]) -> dict[str, str]:
         """This group's images, folder → id, of those of the whole topology (`wanted_images`)."""
@@ -205,5 +231,5 @@ def port_numbers(groups: Iterable[RunningGroup], port: str | int) -> list[int]:
     """A port given by number, or the numbers that the groups have under that name."""
     if isinstance(port, int):
         return [port]
-    found = [g.system.ports[port] for g in groups if port in g.system.ports]
+    found = [n for g in groups if port in g.system.ports for n in g.numbers(port)]
     return list(dict.fromkeys(found))

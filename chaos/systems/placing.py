@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from chaos.systems.base import Cluster, ContainerSpec, Node
+from chaos.systems.base import Address, Cluster, ContainerSpec, Node
 
 
 @runtime_checkable
@@ -37,3 +37,19 @@ class StartsEmpty(Protocol):
         """What an operator would do for a machine with a new disk: make the other nodes take `node`
         for a new one; what is to run on it. It is down, its volumes are empty. ClusterError when
         the cluster cannot do without it."""
+
+
+@runtime_checkable
+class Advertises(Protocol):
+    """A database whose nodes tell clients where the nodes are. A node must then know by the port
+    that a client comes to of which zone it is, and where the clients of that zone reach it."""
+
+    def zone_port(self, port: str, place: int) -> int:
+        """The number under which the clients of a zone come to `port`: of the `place`-th zone with
+        clients, from 0. The controller comes to what `System.ports` says."""
+
+    def advertise(
+        self, specs: Sequence[ContainerSpec], links: Mapping[str, Address]
+    ) -> Sequence[ContainerSpec]:
+        """`specs` of a node, told where it is reached through the links to its port "db": by the
+        controller first, then by the clients of each zone, in their order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,7 +83,7 @@ def systems(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.fixture
 def running() -> dict[str, RunningGroup]:
-    cluster: Any = SimpleNamespace(nodes=placed(MIXED), groups={})
+    cluster: Any = SimpleNamespace(nodes=placed(MIXED), groups={}, zones=["a", "b"])
     cluster.groups = {name: RunningGroup(cluster, g) for name, g in MIXED.each_group().items()}
     cluster.address = lambda node, port, zone: (f"{zone}-{node}", 1)
     return cluster.groups  # type: ignore[no-any-return]
@@ -136,3 +137,28 @@ def test_a_port_s_numbers_in_all_groups(running: dict[str, RunningGroup]) -> Non
     assert port_numbers(running.values(), "db") == [20, 10]
     assert port_numbers(running.values(), "peer") == [11]
     assert port_numbers(running.values(), 99) == [99]
+
+
+class Telling(Lower):
+    def zone_port(self, port: str, place: int) -> int:
+        return self.ports[port] + 100 + place if port == "db" else self.ports[port]
+
+    def advertise(self, specs: Any, links: Any) -> Any:
+        return [(*spec, links) for spec in specs]
+
+
+def test_a_database_that_tells_addresses_has_a_port_for_each_zone(
+    running: dict[str, RunningGroup],
+) -> None:
+    dcs, cache = running["dcs"], running["cache"]
+    dcs.system = Telling()
+    linked: list[bool] = []
+    links = {zone: (f"{zone}-e1", 1) for zone in ("observer", "a", "b")}
+    linked_up = partial(linked.append, True)
+    assert dcs.advertised("e1", [("e1",)], linked_up) == [("e1", links)]
+    assert linked == [True]
+    assert cache.advertised("c1", [("c1",)], linked_up) == [("c1",)]
+    assert linked == [True], "nobody else waits for the links"
+    assert [dcs.number("db", zone) for zone in ("observer", "a", "b")] == [10, 110, 111]
+    assert port_numbers([dcs, cache], "db") == [10, 110, 111]
+    assert port_numbers([dcs], "peer") == [11]
