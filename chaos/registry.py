@@ -99,6 +99,8 @@ WORKLOADS: Registry[Workload] = Registry(
     builtin={
         "register": "chaos.workloads.register:WORKLOAD",
         "set": "chaos.workloads.set:WORKLOAD",
+        "queue": "chaos.workloads.queue:WORKLOAD",
+        "log": "chaos.workloads.log:WORKLOAD",
         "counter": "chaos.workloads.counter:WORKLOAD",
         "lock": "chaos.workloads.lock:WORKLOAD",
         "append": "chaos.workloads.append:WORKLOAD",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chaos.load.makers import Maker
 from chaos.record.op import Invocation, Result
 from chaos.systems.base import Client, Definite, classify
+from chaos.workloads.base import Dialogue, repeated
 
 if TYPE_CHECKING:
     from chaos.workloads.base import Generator
@@ -91,7 +92,7 @@ class ClientThread(threading.Thread):
 
     def order(self, kind: str, what: Any = None) -> Order:
         """End the order before this one and carry out this one: "load" (the arguments of `_load`),
-        "final" (operations) or "quit"."""
+        "final" (operations, or a dialogue) or "quit"."""
         self._last.stopping.set()
         self._last = Order(kind, what)
         self._orders.put(self._last)
@@ -146,11 +147,19 @@ class ClientThread(threading.Thread):
                     due_ns += missed * period_ns
                 self._sleep_until(due_ns)
 
-    def _final(self, operations: Iterator[Invocation]) -> None:
-        """Invoke each operation, again and again until it succeeds or we are stopped."""
-        for operation in operations:
-            while not self._stopping.is_set() and self._invoke(operation) is None:
+    def _final(self, asked: Iterator[Invocation] | Dialogue) -> None:
+        """Invoke what the script asks for, telling it each answer, until it ends or we are stopped;
+        plain operations again and again until they succeed."""
+        script = asked.script if isinstance(asked, Dialogue) else repeated(asked)
+        operation = next(script, None)
+        while operation is not None and not self._stopping.wait(operation.pause_s):
+            result = self._invoke(operation)
+            if result is None:
                 self._pause()
+            try:
+                operation = script.send(result)
+            except StopIteration:
+                return
 
     def _invoke(self, operation: Invocation) -> Result | None:
         client = self._client or self._reopen(operation)

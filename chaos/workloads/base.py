@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator as PythonGenerator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -45,6 +46,25 @@ class Generator(Protocol):
         """What became of it."""
 
 
+# Yields an operation and is sent what became of it: None where it was no success, after which the
+# client may be another one, opened anew.
+Script = PythonGenerator[Invocation, Result | None, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Final operations of which each may depend on the answers before; `script` ends by itself."""
+
+    script: Script
+
+
+def repeated(operations: Iterable[Invocation]) -> Script:
+    """Each of them again and again until it succeeds."""
+    for operation in operations:
+        while (yield operation) is None:
+            pass
+
+
 class Workload(Protocol):
     """A workload. Written values are unique over the whole run: client i of n writes i, i+n, …"""
 
@@ -73,8 +93,9 @@ class Workload(Protocol):
 
     def final(
         self, shape: LoadShape, client: int, clients: int, last: Generator | None = None
-    ) -> Iterator[Invocation]:
-        """This client's final reads, after heal and settle; `last` made its operations so far."""
+    ) -> Iterator[Invocation] | Dialogue:
+        """This client's final reads, after heal and settle; `last` made its operations so far. Each
+        is repeated until it succeeds; in a `Dialogue` the script says what comes next."""
 
 
 class Plain:

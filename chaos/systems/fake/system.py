@@ -28,6 +28,7 @@ from chaos.systems.base import (
     Node,
 )
 from chaos.systems.fake.locks import Counters, Documents, Locks
+from chaos.systems.fake.messages import Consumer, Logs, Queues
 from chaos.systems.fake.transactions import Table
 
 Lie = Literal[
@@ -40,13 +41,16 @@ Lie = Literal[
     "interleaved",
     "snapshots",
 ]
-WORKLOADS = frozenset({"register", "set", "session", "counter", "lock", "document"}) | TRANSACTIONS
+WORKLOADS = TRANSACTIONS | {
+    *("register", "set", "session", "counter", "lock", "document"),
+    *("queue", "log"),
+}
 Others = Mapping[str, Callable[[Invocation, str, str], Result]]  # f → (…, node, lie)
 DONE = Result()
 
 
 class Store:
-    """Registers, one set, counters, locks, and what transactions are about.
+    """Registers, one set, counters, locks, queues, logs, and what transactions are about.
 
     Keeps the value before the current one, to be able to lie.
     """
@@ -58,6 +62,7 @@ class Store:
         self.clients = 0
         self.tables = {name: Table() for name in ("lists", "registers", "accounts")}
         self.counters, self.locks, self.documents = Counters(), Locks(), Documents()
+        self.queues, self.logs = Queues(), Logs()
 
     def write(self, key: str | None, value: int | None) -> None:
         """Make `value` the key's current one."""
@@ -79,6 +84,7 @@ class FakeClient:
         self._spec = spec
         self._store = _stores.setdefault(str(spec.settings.get("store", "")), Store())
         self._store.clients += 1
+        self._consumer = Consumer(self._store.logs)
         options = spec.options
         self._lie: Lie = options.get("lie", "none")
         self._rate = float(options.get("rate", 0.01))
@@ -107,6 +113,12 @@ class FakeClient:
             }
         if workload == "document":
             return {"load": store.documents.load, "store": store.documents.store}
+        if workload == "queue":
+            queues = store.queues
+            return {f: getattr(queues, f) for f in ("create", "enqueue", "dequeue")}
+        if workload == "log":
+            known = ("create", "send", "assign", "subscribe", "poll", "txn")
+            return {f: getattr(self._consumer, f) for f in known}
         if workload == "bank":
             table = store.tables["accounts"]
             return {"open": table.open, "transfer": table.transfer, "read": table.balances}
@@ -116,14 +128,15 @@ class FakeClient:
         """Nothing to connect to."""
 
     def close(self) -> None:
-        """Nothing to drop."""
+        """Nothing to drop, but a member leaves its group."""
+        self._consumer.leave()
 
     def invoke(self, operation: Invocation) -> Result:
         """Do it, or lie about it with the asked-for probability."""
         if self._latency_s:
             time.sleep(self._latency_s * self._random.uniform(0.5, 1.5))
         lying = self._lie != "none" and self._random.random() < self._rate
-        if operation.f == "open":
+        if operation.f in ("open", "create"):
             lying = False
         if lying and self._lie == "timeouts":
             if self._random.random() < 0.5:
@@ -181,6 +194,7 @@ class Fake:
     knocks: Mapping[str, bytes] = {"db": b""}
     images: Sequence[str] = ()
     elects = False
+    log_operations = frozenset({"subscribe", "txn"})
     workloads = WORKLOADS
     settings: Mapping[str, str] = {"store": "name of the store, if several are wanted"}
     client_options: Mapping[str, str] = {
