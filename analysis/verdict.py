@@ -42,6 +42,8 @@ PROPERTIES: Mapping[str, Sequence[str]] = {  # what a workload's history can dec
     "bank": ("bank",),
     "session": ("session-guarantees",),
     "convergence": ("convergence",),
+    "queue": ("at-least-once",),
+    "log": ("log",),
     "counter": ("counter",),
     "lock": ("set",),
     "long-fork": ("long-fork", "rw-register"),

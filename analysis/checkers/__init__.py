@@ -29,6 +29,7 @@ FILES: Mapping[str, str] = {  # property → its module here
     "set": "set",
     "set-full": "set_full",
     "total-queue": "total_queue",
+    "at-least-once": "total_queue",
     "unique-ids": "unique_ids",
     "counter": "counter",
     "lock": "lock",

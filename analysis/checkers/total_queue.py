@@ -1,14 +1,17 @@
-"""`total-queue`: what goes in comes out, and nothing else does.
+"""`total-queue` and `at-least-once`: what goes in comes out, and nothing else does.
 
-Named anomalies, weakest first; docs/checkers.md defines each and what it counts. Order does not
-matter here: `linearizable-queue` decides that.
+They differ in what comes out again: a violation of the first, and told by the second. Named
+anomalies, weakest first; docs/checkers.md defines each and what it counts. Order does not matter
+here: `linearizable-queue` decides that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from analysis.checkers.base import Anomaly, CheckResult, Context
+from analysis.checkers.base import Anomaly, Checker, CheckResult, Context
 from analysis.checkers.clock import Clock
 from analysis.checkers.counting import Case, rank_in_run, runs
 from analysis.checkers.elements import numbered
@@ -17,52 +20,78 @@ from analysis.checkers.lists import carried
 from analysis.checkers.prose import number
 from analysis.history import FAIL, INFO, OK, History, Ints
 
-PROPERTY = "total-queue"
+ONCE, AT_LEAST = "total-queue", "at-least-once"
+
+
+def _kind(property_: str, name: str, counts: str, rules_out: str) -> Kind:
+    return Kind(
+        property=property_,
+        name=name,
+        counts=counts,
+        rules_out=rules_out,
+        reference=JEPSEN_QUEUE,
+        acknowledged=name == "lost",
+    )
+
+
+_UNEXPECTED = (
+    "unexpected",
+    "times an element came out that nobody had begun to put in, but for failed attempts",
+    "any memory at all",
+)
+_DUPLICATED = (
+    "duplicated",
+    "times an element came out more often than it may have been put in by then",
+    "delivery at most once",
+)
+_LOST = (
+    "lost",
+    "acknowledged enqueues whose element never came out though the queue was found "
+    "empty afterwards, less the dequeues without an answer that may have taken it",
+    "delivery at least once",
+)
 KINDS = (
-    Kind(
-        property="total-queue",
-        name="unexpected",
-        counts="times an element came out that nobody had begun to put in, but for failed attempts",
-        rules_out="any memory at all",
-        reference=JEPSEN_QUEUE,
-    ),
-    Kind(
-        property="total-queue",
-        name="duplicated",
-        counts="times an element came out more often than it may have been put in by then",
-        rules_out="delivery at most once",
-        reference=JEPSEN_QUEUE,
-    ),
-    Kind(
-        property="total-queue",
-        name="lost",
-        counts="acknowledged enqueues whose element never came out though the queue was found "
-        "empty afterwards, less the dequeues without an answer that may have taken it",
-        rules_out="delivery at least once",
-        reference=JEPSEN_QUEUE,
-        acknowledged=True,
-    ),
+    *(_kind(ONCE, *words) for words in (_UNEXPECTED, _DUPLICATED, _LOST)),
+    *(_kind(AT_LEAST, *words) for words in (_UNEXPECTED, _LOST)),
 )
 
 
 def check(history: History, context: Context) -> CheckResult:
     """Decide what was lost and what came twice (f: enqueue, dequeue, drain)."""
-    case = Case(property=PROPERTY, history=history, context=context)
-    flow = _Flow(case)
-    found = (flow.unexpected(), flow.duplicated(), flow.lost())
+    flow = _Flow(Case(property=ONCE, history=history, context=context))
+    figures = {"acknowledged": flow.acknowledged, "missing": 0, "excess": 0}
+    return _judged(flow, [flow.unexpected(), flow.duplicated(), flow.lost()], figures, "")
+
+
+def check_at_least_once(history: History, context: Context) -> CheckResult:
+    """Decide what was lost, whatever came twice (f: enqueue, dequeue, drain)."""
+    flow = _Flow(Case(property=AT_LEAST, history=history, context=context))
+    again = len(flow.over) - int(np.count_nonzero(flow.out_of_nowhere))
+    figures = {"acknowledged": flow.acknowledged, "missing": 0, "unexpected": 0, "again": again}
+    told = f"; {again:,} of them once more than they had been put in" if again else ""
+    return _judged(flow, [flow.unexpected(), flow.lost()], figures, told)
+
+
+CHECKERS: Mapping[str, Checker] = {ONCE: check, AT_LEAST: check_at_least_once}
+
+
+def _judged(
+    flow: _Flow, found: list[Anomaly | None], figures: Mapping[str, int], told: str
+) -> CheckResult:
+    """What was `found`, or why nothing was; `told`: what else there is to say."""
+    case, summary = flow.case, flow.summary() + told
     anomalies = [anomaly for anomaly in found if anomaly is not None]
     if anomalies:
         counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
-        return case.invalid(f"{counts}; {flow.summary()}", anomalies)
+        return case.invalid(f"{counts}; {summary}", anomalies)
     if not flow.acknowledged:
         return case.unknown("no enqueue was acknowledged")
     missing = len(flow.missing)
     if missing:
         which = "was not seen to come out" if missing == 1 else "were not seen to come out"
         why = f"{number(missing, 'acknowledged element')} {which}, and {flow.excuse()}"
-        return case.unknown(f"{why}; {flow.summary()}")
-    figures = {"acknowledged": flow.acknowledged, "missing": 0, "excess": 0}
-    return case.valid(flow.summary(), figures)
+        return case.unknown(f"{why}; {summary}")
+    return case.valid(summary, figures)
 
 
 class _Flow:

@@ -13,7 +13,7 @@ from analysis.proof.rows import NEVER, Op, Refused, plain
 from analysis.recount import bank, log, long_fork, sessions
 
 PUTS = ("add", "enqueue", "write", "cas")
-LISTS = ("set", "set-full", "total-queue")  # properties of which a read shows a list
+LISTS = ("set", "set-full", "total-queue", "at-least-once")  # properties of which a read shows a list
 TOGETHER = ("session-guarantees", "long-fork", "log")  # properties of all keys at once
 
 
@@ -234,13 +234,17 @@ def _set_figures(key: Key) -> dict[str, int]:
 
 def _queue_figures(key: Key) -> dict[str, int]:
     sure = {v: sum(op.ok for op in puts) for v, puts in key.puts.items()}
-    excess = 0
+    excess = unexpected = 0
     for value, shown in key.shown.items():
         begun = sorted(op.start for op in key.puts[value])
         ends = sorted(op.end for op in shown)
         excess += sum(n >= len(begun) or end < begun[n] for n, end in enumerate(ends))
+        unexpected += sum(not begun or end < begun[0] for end in ends)
     missing = sum(max(0, n - len(key.shown[value])) for value, n in sure.items())
-    return {"acknowledged": sum(sure.values()), "missing": missing, "excess": excess}
+    found = {"acknowledged": sum(sure.values()), "missing": missing}
+    if key.prop == "total-queue":
+        return found | {"excess": excess}
+    return found | {"unexpected": unexpected, "again": excess - unexpected}
 
 
 def _id_figures(key: Key) -> dict[str, int]:
@@ -330,6 +334,7 @@ def _staleness_figures(key: Key) -> dict[str, int]:
 
 _phantom = partial(_unfounded, by=("nobody", "later"))
 _aborted = partial(_unfounded, by=("failed",))
+_nowhere = partial(_unfounded, by=("nobody", "later", "failed"))
 
 
 def _resurrected(key: Key, value: Any, *ops: Op) -> bool:
@@ -347,6 +352,7 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
     "set-full": {"phantom": _phantom, "duplicate": _repeated, "lost": _lost,
                  "resurrected": _aborted, "stale-read": _absent},
     "total-queue": {"unexpected": _too_often, "duplicated": _too_often, "lost": _drained},
+    "at-least-once": {"unexpected": _nowhere, "lost": _drained},
     "unique-ids": {"duplicate-id": _same},
     "counter": {"too-low": _too_low, "too-high": _too_high},
     "lock": {"two-holders": _both_hold, "token-reused": _same, "token-backwards": _backwards,
@@ -363,6 +369,8 @@ FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]
     "set": (_set_figures, lambda confirmed, **bad: confirmed > 0 == _all(bad)),
     "set-full": (_set_figures, lambda kept, missed, **bad: kept > 0 == _all(bad)),
     "total-queue": (_queue_figures, lambda acknowledged, **bad: acknowledged > 0 == _all(bad)),
+    "at-least-once": (_queue_figures, lambda acknowledged, again, **bad:
+                      acknowledged > 0 == _all(bad)),
     "unique-ids": (_id_figures, lambda ids, distinct: ids == distinct > 0),
     "counter": (_counter_figures, lambda adds, reads, outside: adds > 0 == outside < reads),
     "lock": (_lock_figures, lambda rivals, **bad: rivals > 0 == _all(bad)),

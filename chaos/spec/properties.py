@@ -19,6 +19,7 @@ PROPERTIES = (
     "set",
     "set-full",
     "total-queue",
+    "at-least-once",
     "unique-ids",
     "counter",
     "lock",
