@@ -90,11 +90,12 @@ class History:
         return found
 
     def content(self, row: int) -> Any:
-        """What the row carries: its value, else its payload read as JSON, else None."""
-        if self.value.valid[row]:
+        """What the row carries: its value, else its payload read as JSON, else None. Of a `send`
+        the payload first: it has the offset and the value."""
+        if self.value.valid[row] and self.f.at(row) != "send":
             return int(self.value.values[row])
         text = self.payload[int(row)].as_py()
-        return None if text is None else json.loads(text)
+        return self.value.at(row) if text is None else json.loads(text)
 
     def payloads(self, rows: Ints) -> Iterator[str | None]:
         """The payload text of some rows, one at a time."""

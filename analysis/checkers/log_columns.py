@@ -30,6 +30,7 @@ _SENT = (
     rf'^\[\[":?send",(?:(?P<number>{_INTEGER})|"(?P<name>[^"\\]*)"),'
     rf"(?:\[(?P<offset>0|[1-9][0-9]{{0,17}}),(?P<value>{_INTEGER})\]|(?P<alone>{_INTEGER}))\]\]$"
 )
+_KEYED = rf"^\[(?P<offset>0|[1-9][0-9]{{0,17}}), ?(?P<value>{_INTEGER})\]$"  # of a send with a key
 _POLLED = r'^(?:\[\[":?poll",(?P<map>\{[^{}\r\n]*\})\]\]|(?P<bare>\{[^{}\r\n]*\}))$'
 _MESSAGES = pa.list_(pa.list_(pa.int64()))
 
@@ -108,7 +109,7 @@ class _Reader:
         f = self._history.f
         sends, polls, txns = (np.flatnonzero(f.equals(n)) for n in ("send", "poll", "txn"))
         if len(sends) >= ARROW_FROM:
-            sends = self._sends(sends)
+            sends = self._sends(self._keyed(sends))
         self._polls.append(polls)
         if len(polls) >= ARROW_FROM:
             polls = self._many_polls(polls)
@@ -133,6 +134,21 @@ class _Reader:
         known = np.array([self._log(name) for name in words.dictionary.to_pylist()], np.int64)
         codes: Ints = known[words.indices.to_numpy(zero_copy_only=False)]
         return codes
+
+    def _keyed(self, rows: Ints) -> Ints:
+        """Reads the sends with a key and [offset, integer]; the rows of the others."""
+        history = self._history
+        parts = pc.extract_regex(history.payload.take(pa.array(rows)), _KEYED)
+        found = pc.is_valid(parts).to_numpy(zero_copy_only=False) & (history.key.codes[rows] >= 0)
+        parts, mine = parts.filter(pa.array(found)), rows[found]
+        if len(mine):
+            logs = np.array([self._log(name) for name in history.key.names], np.int64)
+            offset, value = (pc.cast(parts.field(n), pa.int64()).to_numpy()
+                             for n in ("offset", "value"))  # fmt: skip
+            told = np.where(history.type[mine] == OK, offset, UNTOLD)
+            self._sent.add(mine, logs[history.key.codes[mine]], told, value, np.zeros_like(mine))
+        rest: Ints = rows[~found]
+        return rest
 
     def _sends(self, rows: Ints) -> Ints:
         """Reads the sends of one integer; the rows of the others."""

@@ -90,7 +90,8 @@ class Rows:
         columns = [self._column(name).take(pa.array(listed)).to_pylist()
                    for name in ("f", "value", "expected", "process", "node")]  # fmt: skip
         for place, row in enumerate(listed.tolist()):
-            if columns[1][place] is None:
+            sent = columns[0][place] == "send" and self.payloads[row] is not None
+            if columns[1][place] is None or sent:
                 columns[1][place] = content = self.payloads[row]
                 if columns[0][place] == "cas" and content is not None:
                     columns[2][place], columns[1][place] = content
