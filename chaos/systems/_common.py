@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from chaos.errors import AftershockError, ClusterError
@@ -61,6 +62,15 @@ def resolve(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[s
 def milliseconds(value: str) -> int:
     """A checked duration in whole milliseconds, at least 1."""
     return max(1, parse_duration_ns(value) // 1_000_000)
+
+
+def unix_ns(text: str) -> int:
+    """A time as Go writes it (RFC 3339, up to nine decimals) in ns since 1970."""
+    match = re.fullmatch(r"([^.]{19})(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", text)
+    if match is None:
+        raise ValueError(f"expected a time, got {text[:60]!r}")
+    whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+    return int(whole.timestamp()) * 10**9 + int((match[2] or ".0")[1:].ljust(9, "0"))
 
 
 def problems(given: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterable[str]:

@@ -25,6 +25,7 @@ from chaos.systems._common import (
     option_problems,
     problems,
     resolve,
+    unix_ns,
 )
 from chaos.systems._locks import LEASE
 from chaos.systems.base import (
@@ -47,7 +48,6 @@ from chaos.systems.etcd.client import (
     EtcdError,
     Gateway,
     post_once,
-    unix_ns,
 )
 from chaos.systems.etcd.clients import CLIENTS
 
