@@ -68,9 +68,8 @@ class Messages:
         if not self._assigned:
             return assign(self._logs, self._by)
         if self._every and self._since > self._every and self._at_place:
-            if self._by == "assign":
-                return assign(self._rng.sample(self._logs, self._rng.randint(1, len(self._logs))))
-            return assign(self._logs, self._by)
+            some = self._rng.sample(self._logs, self._rng.randint(1, len(self._logs)))
+            return assign(sorted(some) if self._by == "assign" else self._logs, self._by)
         f = self._operation()
         if f == "txn":
             return self._transaction()
