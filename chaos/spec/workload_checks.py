@@ -8,9 +8,11 @@ from chaos import registry
 from chaos.errors import SpecError
 from chaos.spec.complaints import Complaint, Path, unknown
 from chaos.spec.experiment import Experiment
-from chaos.spec.parts import check_client, check_parts
+from chaos.spec.group_checks import systems
+from chaos.spec.parts import check_client, check_parts, served
 from chaos.spec.properties import PROPERTIES
 from chaos.spec.topology import Topology
+from chaos.systems.base import HasLogs
 from chaos.workloads.base import Workload
 
 
@@ -28,6 +30,8 @@ def check_workload(experiment: Experiment, topology: Topology) -> Iterator[Compl
         return
     wrong = list(check_parts(experiment, topology, workload.parts))
     yield from wrong or check_client(experiment, topology)
+    if name == "log" and not wrong:
+        yield from _logs(experiment, topology)
     for operation in experiment.workload.mix:
         if operation not in workload.operations:
             path: Path = ("workload", "mix", operation)
@@ -35,6 +39,20 @@ def check_workload(experiment: Experiment, topology: Topology) -> Iterator[Compl
             yield unknown(what, operation, list(workload.operations), path, key=True)
     yield from _options(experiment, workload)
     yield from _properties(experiment, workload)
+
+
+def _logs(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
+    """Consumer groups and transactions, of which not every system's logs know."""
+    spec, there = experiment.workload, systems(topology)
+    asked: dict[str, tuple[bool, Path]] = {
+        "txn": (spec.mix.get("txn", 0) > 0, ("workload", "mix", "txn")),
+        "subscribe": (spec.options.get("subscribe") == 1, ("workload", "options", "subscribe")),
+    }
+    for system in (there[group] for group in served(experiment, topology) if group in there):
+        known = system.log_operations if isinstance(system, HasLogs) else frozenset()
+        for f, (is_asked, path) in asked.items():
+            if is_asked and f not in known:
+                yield Complaint(path=path, message=f"the logs of {system.name} know no `{f}`")
 
 
 def _options(experiment: Experiment, workload: Workload) -> Iterator[Complaint]:

@@ -90,6 +90,28 @@ def test_what_the_mode_of_a_topology_cannot_do_is_refused(
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{name: log, mix: {send: 1, txn: 1}}", "3:43: the logs of fake know no `txn`"),
+        ("{name: log, options: {subscribe: 1}}", "3:44: the logs of fake know no `subscribe`"),
+        ("{name: log, mix: {send: 1, poll: 1}, options: {subscribe: 0}}", ""),
+    ],
+)
+def test_groups_and_transactions_of_logs_are_for_systems_that_know_them(
+    experiment: Write, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    path = experiment(("workload: {name: set}", f"workload: {text}"))
+    assert load_experiment(path).experiment.workload.name == "log"
+    monkeypatch.setattr(SYSTEMS.get("fake"), "log_operations", frozenset())
+    if not said:
+        load_experiment(path)
+        return
+    with pytest.raises(SpecError) as caught:
+        load_experiment(path)
+    assert said in str(caught.value)
+
+
 def test_options_that_are_left_out_are_filled_in(experiment: Write) -> None:
     text = "workload: {name: bank, options: {total: 90}}"
     loaded = load_experiment(experiment(("workload: {name: set}", text)))
