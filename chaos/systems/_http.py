@@ -1,0 +1,70 @@
+"""One kept HTTP connection to one node, which never connects again by itself.
+
+`http.client` would do so when a request is sent over a closed connection (`auto_open`): that is
+off. After an OSError or an HTTPException the connection is of no more use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from typing import Any
+
+from chaos.systems.base import Address, ErrorRule, NotConnected
+
+NO_ANSWER = (
+    ErrorRule(
+        code="timeout",
+        kind=TimeoutError,
+        definite=False,
+        reason="no answer in time; the operation may have happened, or may still happen",
+    ),
+    ErrorRule(
+        code="connection-lost",
+        kind=OSError,
+        definite=False,
+        reason="the connection ended before the answer; the operation may have happened",
+    ),
+    ErrorRule(
+        code="broken-answer",
+        kind=http.client.HTTPException,
+        definite=False,
+        reason="the answer was cut short; the operation may have happened",
+    ),
+)
+
+
+class Connection:
+    """`timeout_s` bounds connecting and every wait for bytes."""
+
+    def __init__(self, address: Address, timeout_s: float) -> None:
+        self._http = http.client.HTTPConnection(*address, timeout=timeout_s)
+        self._http.auto_open = 0
+        try:
+            self._http.connect()
+        except OSError as error:
+            raise NotConnected(f"connecting to {address[0]}:{address[1]}: {error}") from error
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """(status, answer) of one request; `body` and answer are JSON, an answer that is none is
+        given as {"message": its text}."""
+        if body is None:
+            self._http.request(method, path)
+        else:
+            headers = {"Content-Type": "application/json"}
+            self._http.request(method, path, json.dumps(body), headers=headers)
+        answer = self._http.getresponse()
+        text = answer.read()
+        try:
+            return answer.status, json.loads(text)
+        except ValueError:
+            return answer.status, {"message": text.decode(errors="replace")[:200]}
+
+    def close(self) -> None:
+        """Drop the connection."""
+        with contextlib.suppress(OSError):
+            self._http.close()
+
+    def __del__(self) -> None:  # an observer has no other end than being forgotten
+        self.close()
