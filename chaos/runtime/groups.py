@@ -96,8 +96,12 @@ class RunningGroup:
         }
 
     def client_settings(self) -> dict[str, Any]:
-        """The settings as a client gets them: with the nodes' own addresses."""
-        return {**self.settings, "_addresses": {node.name: node.address for node in self.nodes}}
+        """The settings as a client gets them: with the nodes' own addresses, and their regions."""
+        return {
+            **self.settings,
+            "_addresses": {node.name: node.address for node in self.nodes},
+            "_regions": {node.name: node.region for node in self.nodes},
+        }
 
     # What faults and samples ask of the system.
 
