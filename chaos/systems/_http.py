@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from chaos.systems.base import Address, ErrorRule, NotConnected
@@ -33,6 +34,7 @@ NO_ANSWER = (
         reason="the answer was cut short; the operation may have happened",
     ),
 )
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class Connection:
@@ -46,14 +48,16 @@ class Connection:
         except OSError as error:
             raise NotConnected(f"connecting to {address[0]}:{address[1]}: {error}") from error
 
-    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> tuple[int, Any]:
         """(status, answer) of one request; `body` and answer are JSON, an answer that is none is
         given as {"message": its text}."""
         if body is None:
-            self._http.request(method, path)
+            self._http.request(method, path, headers=headers)
         else:
-            headers = {"Content-Type": "application/json"}
-            self._http.request(method, path, json.dumps(body), headers=headers)
+            typed = {"Content-Type": "application/json", **headers}
+            self._http.request(method, path, json.dumps(body), headers=typed)
         answer = self._http.getresponse()
         text = answer.read()
         try:
