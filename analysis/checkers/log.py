@@ -184,28 +184,34 @@ class _Flow:
         return [self.case.anomaly(name, rows, witness, argument, count=len(bad))]
 
     def lost(self) -> list[Anomaly]:
-        """Acknowledged messages that were passed over for ever."""
+        """Acknowledged messages that were passed over for ever: a poll showed one of a higher
+        offset, or, where no offset was told, one that was sent only afterwards."""
         known, sent, polled = self.known, self.log.sent, self.log.polled
         if not len(polled):
             return []
         seen = np.bincount(known.polled, minlength=len(known.senders)) > 0
+        place, ended = np.full(len(sent), -1), self.history.end_ns[sent.row]
+        place[self.told] = known.place[: known.told]
         shown = known.place[known.told :]
-        top = np.full(len(self.log.names), -1)
+        begun = np.where(known.senders > 0, known.begun, -NEVER)[known.polled]
+        top, late = (np.full(len(self.log.names), -NEVER) for _ in range(2))
         np.maximum.at(top, polled.log, shown)
-        place = known.place[: known.told]
-        mask = ~seen[known.number[: known.told]] & (top[sent.log[self.told]] > place)
-        chosen = self.told[mask]
+        np.maximum.at(late, polled.log, begun)
+        untold = sent.offset == UNTOLD
+        passed = np.where(untold, late[sent.log] > ended, top[sent.log] > place)
+        chosen = np.flatnonzero(self.ok & ~seen[known.sent] & passed)
         if not len(chosen):
             return []
         at = self._first(sent, chosen)
-        mine = int(place[np.searchsorted(self.told, at)])
-        later = np.flatnonzero((polled.log == sent.log[at]) & (shown > mine))
-        by = self._first(polled, later)
+        behind = begun > ended[at] if untold[at] else shown > place[at]
+        by = self._first(polled, np.flatnonzero((polled.log == sent.log[at]) & behind))
         witness = [int(sent.row[at]), int(polled.row[by])]
         argument = (
             f"{self._did('sent', sent, at, witness)}, which was acknowledged, and no poll ever "
             f"showed it, though {self._did('polled', polled, by, witness)}"
         )
+        if untold[at]:
+            argument += ", which nobody had begun to send by then"
         rows = sent.row[chosen]
         return [
             self.case.anomaly("lost-write", rows, witness, argument, count=len(chosen))

@@ -35,7 +35,7 @@ _KINDS = (
     (
         "lost-write",
         "messages whose send was acknowledged and that no poll shows, though one shows a later "
-        "offset",
+        "offset; or, where no offset was told, a message sent only afterwards",
         "durability of what is acknowledged",
     ),
     (

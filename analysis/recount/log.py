@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from analysis.proof.rows import Op, plain
+from analysis.proof.rows import NEVER, Op, plain
 
 if TYPE_CHECKING:
     from analysis.recount.counted import Key
@@ -93,6 +93,11 @@ class _Ops:
         """Whether somebody sent it who was not told that it failed."""
         return bool(self.senders.get((message.log, message.value)))
 
+    def begun(self, message: Message) -> int:
+        """When the first who did not fail had begun to send it; -NEVER: nobody."""
+        senders = self.senders.get((message.log, message.value), [])
+        return min((op.start for op in senders), default=-NEVER)
+
     def may_move(self, op: Op) -> bool:
         """Whether it may change the position of its process in some log."""
         unsure = op.row in self.may_poll and not op.ok
@@ -153,11 +158,18 @@ def _duplicate(key: Key, _: Any, *ops: Op) -> bool:
 def _lost(key: Key, _: Any, s: Op, p: Op | None = None) -> bool:
     there = _Ops(key)
     shown = there.polls.get((p or s).row, [])
-    return any(
-        (m.log, m.value) not in there.seen and m.offset is not None
-        and any(o.log == m.log and (o.offset or 0) > m.offset for o in shown)
+    return s.ok and any(
+        (m.log, m.value) not in there.seen
+        and any(o.log == m.log and _behind(there, o, m, s) for o in shown)
         for m in there.sends.get(s.row, ())
-    )  # fmt: skip
+    )
+
+
+def _behind(there: _Ops, o: Message, m: Message, s: Op) -> bool:
+    """Whether what a poll shows stands behind m, which s sent."""
+    if m.offset is not None:
+        return (o.offset or 0) > m.offset
+    return there.begun(o) > s.end
 
 
 def _between(there: _Ops, a: Message, b: Message, m: Op) -> bool:
@@ -245,10 +257,11 @@ def figures(key: Key) -> dict[str, int]:
         if there.committed(m):
             places[m.log].add(m.offset or 0)
     sorted_places = {log: sorted(found) for log, found in places.items()}
-    top = {m.log: -1 for m in known}
+    top, late = ({m.log: -NEVER for m in known} for _ in range(2))
     for shown in there.polls.values():
         for m in shown:
             top[m.log] = max(top[m.log], m.offset or 0)
+            late[m.log] = max(late[m.log], there.begun(m))
     ok = [(op, m) for op in key.ops if op.ok for m in there.sends.get(op.row, ())]
     return {
         "acknowledged": len(ok),
@@ -257,8 +270,9 @@ def figures(key: Key) -> dict[str, int]:
                          for m in there.polls.get(op.row, ())),
         "inconsistent": sum(count > 1 for count in values.values()),
         "duplicate": sum(0 < len(there.senders.get(m, ())) < n for m, n in offsets.items()),
-        "lost": sum((m.log, m.value) not in there.seen and m.offset is not None
-                    and m.offset < top[m.log] for _, m in ok),
+        "lost": sum((m.log, m.value) not in there.seen
+                    and (late.get(m.log, -NEVER) > op.end if m.offset is None
+                         else top[m.log] > m.offset) for op, m in ok),
         "polls": sum(_bad_polls(there, sorted_places, ops) for ops in _processes(key)),
         "sends": _bad_sends(there, key),
     }  # fmt: skip

@@ -92,6 +92,22 @@ def test_gaps_and_what_nobody_polled_are_told():
     assert "1 acknowledged never polled; 6 offsets that nobody told of" in result.why
 
 
+def test_a_message_without_an_offset_is_lost_if_later_ones_are_there():
+    """RabbitMQ's streams tell their publishers no offsets."""
+    sent = [send(11, None, 0), send(12, None, 10), send(13, None, 20), send(14, None, 22)]
+    rows = [*sent, poll(40, (0, 11), (1, 13))]
+    result = judged("log", rows)
+    assert counts(result) == {"lost-write": 1}  # 14 may stand behind 13
+    (lost,) = result.anomalies
+    assert lost.operations == (1, 4)
+    assert lost.argument.endswith("which nobody had begun to send by then")
+    assert truth(rows) == "invalid"
+    rows[2] = sent[2]._replace(start=14, end=25)  # it began before the other had ended
+    assert judged("log", rows).verdict == truth(rows) == "valid"
+    rows[2] = sent[2]._replace(type="fail")  # nor does what was never sent say anything
+    assert "lost-write" not in counts(judged("log", rows))
+
+
 def test_an_aborted_message_may_be_left_out():
     rows = [*SENT, ALL, poll(40, (0, 11), (2, 13))]
     rows[1] = rows[1]._replace(type="fail", value=[["send", 0, 12]])
@@ -142,7 +158,9 @@ def test_truth_with_payloads_read_at_once(monkeypatch):
         assert str(judged("log", rows).verdict) == truth(rows)
 
 
-def test_keys_of_sends_are_logs():
+@pytest.mark.parametrize("least", [1, 10_000])
+def test_keys_of_sends_are_logs(monkeypatch, least):
+    monkeypatch.setattr(log_columns, "ARROW_FROM", least)
     rows = [Row("send", [0, 11], 0, 5, key="t-0"), Row("send", 12, 10, 15, key="t-0"),
             Row("poll", {"t-0": [[0, 11], [1, 12]]}, 20, 25)]  # fmt: skip
     assert judged("log", rows).verdict == "valid"

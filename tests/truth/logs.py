@@ -219,8 +219,12 @@ def _lost(told: Sequence[_Told]) -> bool:
     for t in told:
         for s in t.sends if is_ok(t.row) else ():
             unseen = all((m.log, m.value) != (s.log, s.value) for m in shown)
-            later = [m for m in shown if m.log == s.log and m.offset > (s.offset or 0)]
-            if s.offset is not None and unseen and later:
+            if s.offset is None:
+                senders = [_senders(told, m) for m in shown if m.log == s.log]
+                later = [all(x.row.start > t.row.end for x in each) for each in senders if each]
+            else:
+                later = [m.offset > s.offset for m in shown if m.log == s.log]
+            if unseen and any(later):
                 return True
     return False
 
