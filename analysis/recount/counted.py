@@ -13,7 +13,8 @@ from analysis.proof.rows import NEVER, Op, Refused, plain
 from analysis.recount import bank, log, long_fork, sessions
 
 PUTS = ("add", "enqueue", "write", "cas")
-LISTS = ("set", "set-full", "total-queue", "at-least-once")  # properties of which a read shows a list
+QUEUES = ("total-queue", "at-least-once")
+LISTS = ("set", "set-full", *QUEUES)  # properties of which a read shows a list
 TOGETHER = ("session-guarantees", "long-fork", "log")  # properties of all keys at once
 
 
@@ -242,7 +243,7 @@ def _queue_figures(key: Key) -> dict[str, int]:
         unexpected += sum(not begun or end < begun[0] for end in ends)
     missing = sum(max(0, n - len(key.shown[value])) for value, n in sure.items())
     found = {"acknowledged": sum(sure.values()), "missing": missing}
-    if key.prop == "total-queue":
+    if key.prop == QUEUES[0]:
         return found | {"excess": excess}
     return found | {"unexpected": unexpected, "again": excess - unexpected}
 

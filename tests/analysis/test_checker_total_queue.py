@@ -6,6 +6,8 @@ import random
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.analysis.counted_histories import Row, counts, judged
 
@@ -85,6 +87,12 @@ def naive(rows):
     return +found, missing
 
 
+def right(expected, missing, rows):
+    """The verdict of a naive checker."""
+    acknowledged = any(r.f == "enqueue" and r.type == "ok" for r in rows)
+    return "invalid" if expected else "valid" if acknowledged and not missing else "unknown"
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_the_counts_equal_a_naive_checker(seed):
     rng = random.Random(seed)
@@ -94,13 +102,24 @@ def test_the_counts_equal_a_naive_checker(seed):
         expected, missing = naive(rows)
         result = judged("total-queue", rows)
         assert counts(result) == expected, rows
-        acknowledged = any(r.f == "enqueue" and r.type == "ok" for r in rows)
-        right = "invalid" if expected else "valid" if acknowledged and not missing else "unknown"
-        assert result.verdict == right, rows
-        verdicts[right] += 1
+        verdict = right(expected, missing, rows)
+        assert result.verdict == verdict, rows
+        verdicts[verdict] += 1
         names.update(expected.keys())
     assert min(verdicts.values()) > 15
     assert min(names[name] for name in ("unexpected", "duplicated", "lost")) > 20
+
+
+@settings(max_examples=400)
+@given(st.randoms(use_true_random=False))
+def test_at_least_once_is_the_same_without_duplicates(rng):
+    rows = simulate(rng)
+    expected, missing = naive(rows)
+    again = expected.pop("duplicated", 0)
+    result = judged("at-least-once", rows)
+    assert (counts(result), str(result.verdict)) == (expected, right(expected, missing, rows))
+    told = result.why.endswith(f"; {again} of them once more than they had been put in")
+    assert told == (again > 0 and "no enqueue was acknowledged" not in result.why)
 
 
 @pytest.mark.parametrize(

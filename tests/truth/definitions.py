@@ -119,8 +119,9 @@ def set_full(rows: Sequence[Row]) -> str:
     return verdict(wrong, kept)
 
 
-def total_queue(rows: Sequence[Row]) -> str:
-    """Everything acknowledged comes out, and nothing comes out more often than it went in."""
+def total_queue(rows: Sequence[Row], *, once: bool = True) -> str:
+    """Everything acknowledged comes out, and nothing comes out more often than it went in; without
+    `once` nothing comes out that had not gone in."""
     wrong = lacks = False
     acknowledged = 0
     for part in by_key(rows):
@@ -128,7 +129,8 @@ def total_queue(rows: Sequence[Row]) -> str:
         acknowledged += sum(is_ok(row) for row in ins)
         shown = [(value, row.end) for row in part for value in shows(row)]
         for value in {value for value, _ in shown}:
-            wrong |= _too_often(value, ins, [end for v, end in shown if v == value])
+            ends = [end for v, end in shown if v == value]
+            wrong |= _too_often(value, ins, ends if once else [min(ends)])
         lacks |= _missing([row for row in ins if is_ok(row)], shown) > 0
         wrong |= any(_lost(row, part, ins, shown) for row in part)
     return verdict(wrong, acknowledged > 0 and not lacks)

@@ -29,8 +29,8 @@ from tests.truth.rows import Row
 from tests.truth.simulate import Style, simulate
 
 CLIENTS = 8
-ONE_KEY = ("convergence", "total-queue")  # else final operations are too few for each
-TAKES = ("total-queue",)  # what a take without an answer took is not known, nor then the verdict
+TAKES = ("total-queue", "at-least-once")  # what a take without an answer took is not known
+ONE_KEY = ("convergence", *TAKES)  # else final operations are too few for each
 Fault = Callable[[Random, list[Row]], list[Row] | None]
 
 
@@ -75,6 +75,7 @@ THINGS: dict[str, Thing] = {
     "set": FewReads(),
     "set-full": FewReads(),
     "total-queue": Bag(),
+    "at-least-once": Bag(),
     "unique-ids": Ids(),
     "counter": Tally(),
     "lock": Guarded(tokens=True),
@@ -238,6 +239,7 @@ FAULTS: dict[str, Fault] = {
     "set": lost_element,
     "set-full": lost_element,
     "total-queue": lambda rng, rows: given_twice(rng, rows, "dequeue"),
+    "at-least-once": lambda rng, rows: wild_value(rng, rows, "dequeue"),
     "unique-ids": lambda rng, rows: given_twice(rng, rows, "generate"),
     "counter": lambda rng, rows: wild_value(rng, rows, "read"),
     "lock": two_holders,

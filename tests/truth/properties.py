@@ -224,6 +224,7 @@ COUNTED = (
     ),
     counted("set-full", (GrowSet(),), lambda rows, _: definitions.set_full(rows)),
     counted("total-queue", (Bag(),), lambda rows, _: definitions.total_queue(rows)),
+    counted("at-least-once", (Bag(),), lambda rows, _: definitions.total_queue(rows, once=False)),
     counted("unique-ids", (Ids(),), lambda rows, _: definitions.unique_ids(rows), finals=(0, 0)),
     counted(
         "counter",
