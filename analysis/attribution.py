@@ -16,7 +16,7 @@ from analysis.checkers.base import CheckResult
 from analysis.history import History, Ints
 from chaos.record.reader import RunData
 
-_HEADLINE = "lost-write"
+_HEADLINES = ("lost-write", "lost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def attribute(check: CheckResult, history: History, run: RunData) -> CheckResult
         anomalies.append(replace(anomaly, faults=faults, argument=argument))
     if not anomalies:
         return check
-    headline = max(anomalies, key=lambda a: (a.name == _HEADLINE, a.count))
+    headline = max(anomalies, key=lambda a: (a.name in _HEADLINES, a.count))
     lead = "" if len(anomalies) == 1 else f"{headline.name}: "
     why = f"{check.why}; {lead}{sentences[headline.name]}"
     return replace(check, anomalies=tuple(anomalies), why=why)

@@ -1,6 +1,7 @@
 """How available the system was to its users, from the history alone.
 
-Only requests that began in the load phase count. Definitions, for a zone's requests:
+Only requests that began in the load phase count, and no poll that was never sent because its client
+had no logs yet (`NEVER_SENT`). Definitions, for a zone's requests:
 
 - *answered*: `ok`, or a definite "no" that the system is there to give (`ANSWERS`: a compare-and-
   set that met another value, a lock that another has, a token that is too old). *unserved*: failed,
@@ -37,6 +38,7 @@ OUTAGE_NS = 250_000_000
 PATIENCE_NS = 1_000_000_000
 HOLD_NS = 2_000_000_000
 ANSWERS = frozenset({"cas-mismatch", "held", "not-held", "stale-token"})
+NEVER_SENT = "not-assigned"
 PHASES = ("before fault", "during faults", "after")
 
 
@@ -156,7 +158,8 @@ def requests_of(table: pa.Table, load: Window) -> Requests:
     ok, info = history.type == OK, history.type == INFO
     answered = ok | ((history.type == FAIL) & _was_answer(table))
     late = (end - start) > PATIENCE_NS
-    chosen = np.flatnonzero((start >= load.start_ns) & (start < load.end_ns))
+    within = (start >= load.start_ns) & (start < load.end_ns)
+    chosen = np.flatnonzero(within & ~history.errors(NEVER_SENT))
     order = chosen[np.argsort(start[chosen], kind="stable")]
     zone, f = history.zone, history.f
     unserved = ~answered | late

@@ -22,7 +22,10 @@ from chaos.errors import RecordError, UsageError
 WINDOW = 400  # operations around a witness, at most
 CYCLE_WINDOW = 60  # around a cycle: all transactions are on the same keys
 UNITS = (("s", 9), ("ms", 6), ("µs", 3), ("ns", 0))
-_CHANGES = ("write", "add", "append", "enqueue", "push", "remove", "release")  # nothing is learnt
+_CHANGES = (  # nothing is learnt
+    *("write", "add", "append", "enqueue", "push", "remove", "release"),
+    *("send", "assign", "subscribe"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

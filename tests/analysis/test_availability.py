@@ -105,6 +105,12 @@ def test_a_no_that_the_system_is_there_to_give_is_an_answer(make: Make, no: str)
     assert refused["by_requests"] == refused["by_time"] == 0.0
 
 
+def test_a_poll_that_was_never_sent_is_no_request(make: Make) -> None:
+    polls = [op("a", 500 * n, 500 * n + 1, "fail", error="not-assigned: none") for n in range(20)]
+    found = measure(make([*steady("a", 0, 10_000), *polls]))
+    assert found == measure(make(steady("a", 0, 10_000)))
+
+
 def test_a_frozen_system_that_answers_late_was_down(make: Make) -> None:
     found = measure(make([*steady("a", 0, 3000), op("a", 3000, 8000), *steady("a", 8000, 10_000)]))
     assert found["by_requests"] == 1.0

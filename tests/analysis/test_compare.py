@@ -106,6 +106,30 @@ def test_rows_count_acknowledged_writes_and_not_reads() -> None:
     assert json.loads(json.dumps(found.to_dict()))["rows"][0]["lost_share"] == 0.25
 
 
+def test_lost_messages_and_elements_are_lost_writes() -> None:
+    def found(**lost: tuple[str, int]) -> int | None:
+        checks = [
+            {
+                "property": name.replace("_", "-"),
+                "verdict": "invalid",
+                "anomalies": [{"name": what, "count": n}, {"name": "duplicated", "count": 99}],
+            }
+            for name, (what, n) in lost.items()
+        ]
+        return lost_writes({"checks": checks})
+
+    assert found(log=("lost-write", 4)) == 4
+    assert found(set_full=("lost", 5)) == 5
+    assert found(at_least_once=("lost", 3), total_queue=("lost", 3)) == 3
+    assert found(total_queue=("unexpected", 3)) == 0
+    assert found(linearizable_queue=("lost-element", 3)) is None
+
+
+def test_what_takes_or_polls_writes_nothing() -> None:
+    groups = [{"f": f, "ok": 10} for f in ("enqueue", "dequeue", "send", "poll", "assign", "txn")]
+    assert acknowledged_writes({"availability": {"groups": groups}}) == 30
+
+
 def test_lost_writes_are_unknown_where_no_check_looked() -> None:
     assert (
         lost_writes({"checks": [{"property": "linearizable-register", "verdict": "valid"}]}) is None
