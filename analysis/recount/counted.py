@@ -10,12 +10,13 @@ from itertools import accumulate, product
 from typing import Any
 
 from analysis.proof.rows import NEVER, Op, Refused, plain
-from analysis.recount import bank, log, long_fork, sessions
+from analysis.recount import bank, edits, log, long_fork, sessions
 
 PUTS = ("add", "enqueue", "write", "cas")
 QUEUES = ("total-queue", "at-least-once")
 LISTS = ("set", "set-full", *QUEUES)  # properties of which a read shows a list
-TOGETHER = ("session-guarantees", "long-fork", "log")  # properties of all keys at once
+# Properties of all keys at once.
+TOGETHER = ("session-guarantees", "long-fork", "log", "authorised-edits")
 
 
 class Lists(dict[Any, list[Op]]):
@@ -365,13 +366,16 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
     "session-guarantees": sessions.OBSERVED,
     "long-fork": long_fork.OBSERVED,
     "log": log.OBSERVED,
+    "authorised-edits": edits.OBSERVED,
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]]] = {
     "set": (_set_figures, lambda confirmed, **bad: confirmed > 0 == _all(bad)),
     "set-full": (_set_figures, lambda kept, missed, **bad: kept > 0 == _all(bad)),
     "total-queue": (_queue_figures, lambda acknowledged, **bad: acknowledged > 0 == _all(bad)),
-    "at-least-once": (_queue_figures, lambda acknowledged, again, **bad:
-                      acknowledged > 0 == _all(bad)),
+    "at-least-once": (
+        _queue_figures,
+        lambda acknowledged, again, **bad: acknowledged > 0 == _all(bad),
+    ),
     "unique-ids": (_id_figures, lambda ids, distinct: ids == distinct > 0),
     "counter": (_counter_figures, lambda adds, reads, outside: adds > 0 == outside < reads),
     "lock": (_lock_figures, lambda rivals, **bad: rivals > 0 == _all(bad)),
@@ -381,4 +385,5 @@ FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]
     "session-guarantees": (sessions.figures, sessions.right),
     "long-fork": (long_fork.figures, long_fork.right),
     "log": (log.figures, log.right),
+    "authorised-edits": (edits.figures, edits.right),
 }
