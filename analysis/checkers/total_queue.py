@@ -237,8 +237,17 @@ class _Flow:
             return None
         at = int(np.argmax(sure))
         empty = int(self.empties[at])
-        ends = clock.end(self.missing)
-        rows = self.missing[(ends < start[at]) & (ends > first[at])]
+        ends, key = clock.end(self.missing), clock.key[self.empties]
+
+        def gone_by(at: int) -> Ints:
+            gone: Ints = self.missing[(ends < start[at]) & (ends > first[at])]
+            return gone
+
+        order = np.lexsort((sure, key))  # of each queue the moment at which most was missing
+        most = order[np.append(key[order][1:] != key[order][:-1], True)]
+        most = most[sure[most] > 0]
+        every = np.concatenate([gone_by(place) for place in most.tolist()])
+        rows = gone_by(at)
         row = int(rows[np.argmin(history.end_ns[rows])])
         tell = self.case.tell(row, empty)
         what = "drain" if history.f.at(empty) == "drain" else "dequeue"
@@ -254,5 +263,5 @@ class _Flow:
                 f"{number(int(taken[at]), 'dequeue')} without an answer may have taken as many"
             )
         return self.case.anomaly(
-            "lost", rows, [row, empty], argument, count=int(sure[at]), proof=[empty]
+            "lost", every, [row, empty], argument, count=int(sure[most].sum()), proof=[empty]
         )

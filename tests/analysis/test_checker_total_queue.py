@@ -83,7 +83,7 @@ def naive(rows):
             if not any(r.f == "drain" for r in unsure):
                 jokers = sum(r.f == "dequeue" for r in unsure)
                 surely = max(surely, lacking(d.start) - jokers)
-        found["lost"] = max(found["lost"], surely)
+        found["lost"] += surely
     return +found, missing
 
 
@@ -110,7 +110,7 @@ def test_the_counts_equal_a_naive_checker(seed):
     assert min(names[name] for name in ("unexpected", "duplicated", "lost")) > 20
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_at_least_once_is_the_same_without_duplicates(rng):
     rows = simulate(rng)
