@@ -20,7 +20,7 @@ def words(history: History, row: int) -> str:
     if f == "txn" and _is_transaction(content):
         return " · ".join(_micro(item, learnt=learnt) for item in content)
     if f in _LOGS:
-        return _of_logs(f, history.key.at(row), content, learnt=learnt)
+        return _of_logs(f, None, content, learnt=learnt)  # a bar has its key beside it
     if f == "cas":
         expected = history.expected.at(row)
         if history.value.at(row) is None and isinstance(content, list) and len(content) == 2:
@@ -76,29 +76,29 @@ def _micro(item: list[Any], *, learnt: bool) -> str:
 
 
 def _of_logs(f: str, key: Any, content: Any = None, *, learnt: bool) -> str:
-    """What is done to logs: "send 17@4 to k0", "poll k0: 17@4, 18@5", "assign k0 k1"; a message is
-    its value and where it stands. What Jepsen writes is a list of one micro-operation."""
+    """What is done to logs: "send k0 17@4", "poll k0 17@4 18@5", "assign k0 k1"; a message is its
+    value and where it stands. What Jepsen writes is a list of one micro-operation."""
     nested = isinstance(content, list) and content and isinstance(content[0], list)
     if nested and f in ("send", "poll") and _is_transaction(content):
         return " · ".join(_micro(item, learnt=learnt) for item in content)
     if f == "send":
         pair = isinstance(content, list) and len(content) == 2
-        name = "" if key is None else f" to {key}"
-        return f"send {_message(content) if pair else value_text(content)}{name}"
+        name = "" if key is None else f"{key} "
+        return f"send {name}{_message(content) if pair else value_text(content)}"
     if f != "poll":
         logs = content if isinstance(content, list) else []
         return _short(" ".join([f, *(map(str, logs) if logs else ["nothing"])]), _VALUE_LENGTH)
     if not learnt or not isinstance(content, dict):
         return "poll ?"
-    shown = [f"{log}: {_messages(found)}" for log, found in content.items() if found]
-    return f"poll {'; '.join(shown) or 'nothing'}"
+    shown = [f"{log} {_messages(found)}" for log, found in content.items() if found]
+    return f"poll {', '.join(shown) or 'nothing'}"
 
 
 def _messages(found: list[Any]) -> str:
     """The first and the last of them."""
     if len(found) > _MESSAGES_MOST:
-        return f"{_message(found[0])} … {_message(found[-1])}, {len(found):,} in all"
-    return ", ".join(map(_message, found))
+        return f"{_message(found[0])} … {_message(found[-1])} ({len(found):,})"
+    return " ".join(map(_message, found))
 
 
 def _message(told: Any) -> str:

@@ -179,25 +179,25 @@ def test_what_has_no_state_is_drawn_without():
         (row("read", None, 0, 1, payload="[" * 100_000), 'read "' + "[" * 38 + "…"),
         (row("add", 2, 0, 1), "add 2"),
         (row("dequeue", None, 0, 1, type="fail"), "dequeue ?"),
-        (row("send", 17, 0, 1, key="k0", payload="[4,17]"), "send 17@4 to k0"),
-        (row("send", 17, 0, 1, key="k0", type="info"), "send 17 to k0"),
-        (row("send", None, 0, 1, payload='[["send", 0, [4, 17]]]'), "send 17@4 to 0"),
+        (row("send", 17, 0, 1, key="k0", payload="[4,17]"), "send 17@4"),
+        (row("send", 17, 0, 1, key="k0", type="info"), "send 17"),
+        (row("send", None, 0, 1, payload='[["send", 0, [4, 17]]]'), "send 0 17@4"),
         (row("poll", None, 0, 1, payload="{}"), "poll nothing"),
         (row("poll", None, 0, 1, type="fail"), "poll ?"),
-        (row("poll", None, 0, 1, payload='{"k0":[[0,7],[1,8]],"k1":[]}'), "poll k0: 7@0, 8@1"),
+        (row("poll", None, 0, 1, payload='{"k0":[[0,7],[1,8]],"k1":[]}'), "poll k0 7@0 8@1"),
         (
             row("poll", None, 0, 1, payload='{"k0":[[0,7],[1,8],[2,9],[3,1],[4,2]]}'),
-            "poll k0: 7@0 … 2@4, 5 in all",
+            "poll k0 7@0 … 2@4 (5)",
         ),
         (row("assign", None, 0, 1, payload='["k0","k1"]'), "assign k0 k1"),
         (row("subscribe", None, 0, 1, payload="[]"), "subscribe nothing"),
         (
             row("txn", None, 0, 1, payload='[["send","k0",[3,7]],["poll",{"k0":[[1,5]]}]]'),
-            "send 7@3 to k0 · poll k0: 5@1",
+            "send k0 7@3 · poll k0 5@1",
         ),
         (
             row("txn", None, 0, 1, payload='[["send","k0",7],["poll"]]', type="info"),
-            "send 7 to k0 · poll ?",
+            "send k0 7 · poll ?",
         ),
     ],
 )
@@ -212,7 +212,7 @@ def test_a_message_is_lost_with_the_poll_that_passed_it_over():
     results = judged(history, "log")
     names = [anomaly["name"] for _, anomaly in anomalies(results)]
     found = picture(history, results, names.index("lost-write"))
-    assert [bar.words for bar in found.bars] == ["send 1@1 to k0", "poll k0: 0@0, 2@2"]
+    assert [bar.words for bar in found.bars] == ["send 1@1", "poll k0 0@0 2@2"]
     assert found.impossible is not None
     assert found.impossible.words.startswith("poll")
 
