@@ -1,24 +1,20 @@
 """The etcd client: its JSON gateway over one kept HTTP connection, and what its errors mean.
 
 The official clients retry reads, and writes that certainly did not run, and move between endpoints
-by themselves; this one does none of that. `http.client` would reconnect by itself when a request is
-sent over a closed connection (`auto_open`): that is off. Codes and texts are those of
+by themselves; this one does none of that. Codes and texts are those of
 https://github.com/etcd-io/etcd/blob/release-3.5/api/v3rpc/rpctypes/error.go.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import http.client
-import json
-import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from chaos.record.op import Invocation, Result
 from chaos.systems._common import NOT_CONNECTED, tried_nodes
+from chaos.systems._http import NO_ANSWER, Connection
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import Address, ClientSpec, Definite, ErrorRule, NotConnected
 
@@ -107,71 +103,28 @@ ERRORS = (
         definite=False,
         reason="the gateway inside the node lost its own connection to it",
     ),
-    ErrorRule(
-        code="timeout",
-        kind=TimeoutError,
-        definite=False,
-        reason="no answer in time; the operation may have happened, or may still happen",
-    ),
-    ErrorRule(
-        code="connection-lost",
-        kind=OSError,
-        definite=False,
-        reason="the connection ended before the answer; the operation may have happened",
-    ),
-    ErrorRule(
-        code="broken-answer",
-        kind=http.client.HTTPException,
-        definite=False,
-        reason="the answer was cut short; the operation may have happened",
-    ),
+    *NO_ANSWER,
 )
 
 
-class Gateway:
+class Gateway(Connection):
     """One kept connection to one node. `timeout_s` bounds connecting and every wait for bytes."""
-
-    def __init__(self, address: Address, timeout_s: float) -> None:
-        self._http = http.client.HTTPConnection(*address, timeout=timeout_s)
-        self._http.auto_open = 0
-        try:
-            self._http.connect()
-        except OSError as error:
-            raise NotConnected(f"connecting to {address[0]}:{address[1]}: {error}") from error
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to one request: EtcdError when it says no, OSError or HTTPException when none
         came; after those two the connection is of no more use."""
-        self._http.request(
-            "POST", path, json.dumps(body), headers={"Content-Type": "application/json"}
-        )
-        return self._answer()
+        return self._judged(*self.request("POST", path, body))
 
     def get(self, path: str) -> dict[str, Any]:
         """The same for a path that is only read."""
-        self._http.request("GET", path)
-        return self._answer()
+        return self._judged(*self.request("GET", path))
 
-    def _answer(self) -> dict[str, Any]:
-        answer = self._http.getresponse()
-        text = answer.read()
-        try:
-            data = json.loads(text)
-        except ValueError:
-            data = {"message": text.decode(errors="replace")[:200]}
-        if answer.status != 200 or not isinstance(data, dict) or "error" in data:
+    def _judged(self, status: int, data: Any) -> dict[str, Any]:
+        if status != 200 or not isinstance(data, dict) or "error" in data:
             said = data if isinstance(data, dict) else {}
-            why = said.get("message") or said.get("error") or f"HTTP status {answer.status}"
+            why = said.get("message") or said.get("error") or f"HTTP status {status}"
             raise EtcdError(str(why), said.get("code"))
         return data
-
-    def close(self) -> None:
-        """Drop the connection."""
-        with contextlib.suppress(OSError):
-            self._http.close()
-
-    def __del__(self) -> None:  # an observer has no other end than being forgotten
-        self.close()
 
 
 def post_once(
@@ -183,15 +136,6 @@ def post_once(
         return gateway.post(path, body)
     finally:
         gateway.close()
-
-
-def unix_ns(text: str) -> int:
-    """A time as Go writes it (RFC 3339, up to nine decimals) in ns since 1970."""
-    match = re.fullmatch(r"([^.]{19})(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", text)
-    if match is None:
-        raise ValueError(f"expected a time, got {text[:60]!r}")
-    whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
-    return int(whole.timestamp()) * 10**9 + int((match[2] or ".0")[1:].ljust(9, "0"))
 
 
 def encoded(text: str) -> str:
