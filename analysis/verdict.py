@@ -44,6 +44,7 @@ PROPERTIES: Mapping[str, Sequence[str]] = {  # what a workload's history can dec
     "convergence": ("convergence",),
     "queue": ("at-least-once",),
     "log": ("log",),
+    "edits": ("authorised-edits", "convergence"),
     "counter": ("counter",),
     "lock": ("set",),
     "long-fork": ("long-fork", "rw-register"),

@@ -110,6 +110,7 @@ WORKLOADS: Registry[Workload] = Registry(
         "convergence": "chaos.workloads.convergence:WORKLOAD",
         "cache": "chaos.workloads.cache:WORKLOAD",
         "long-fork": "chaos.workloads.long_fork:WORKLOAD",
+        "edits": "chaos.workloads.edits:WORKLOAD",
         "write-skew": "chaos.workloads.write_skew:WORKLOAD",
     },
 )

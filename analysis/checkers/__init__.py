@@ -34,6 +34,7 @@ FILES: Mapping[str, str] = {  # property → its module here
     "counter": "counter",
     "lock": "lock",
     "convergence": "convergence",
+    "authorised-edits": "authorised_edits",
     "staleness": "staleness",
     "bank": "bank",
     "session-guarantees": "session_guarantees",

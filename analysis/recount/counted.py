@@ -10,7 +10,7 @@ from itertools import accumulate, product
 from typing import Any
 
 from analysis.proof.rows import NEVER, Op, Refused, plain
-from analysis.recount import bank, edits, log, long_fork, sessions
+from analysis.recount import bank, edits, log, long_fork, probes, sessions
 
 PUTS = ("add", "enqueue", "write", "cas")
 QUEUES = ("total-queue", "at-least-once")

@@ -24,6 +24,7 @@ PROPERTIES = (
     "counter",
     "lock",
     "convergence",
+    "authorised-edits",
     "bank",
     "log",
     "long-fork",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tests.truth import banks, definitions, forks, logs, oracle, sessions
+from tests.truth import banks, definitions, edits, forks, logs, oracle, sessions
 from tests.truth.counted import Bag, GrowSet, Guarded, Ids, LastRegister, Tally
 from tests.truth.objects import (
     Counter,
@@ -215,6 +215,18 @@ def log() -> Property:
 
 
 COUNTED = (
+def authorised_edits() -> Property:
+    """Edits of a document, whose parts are keys."""
+    return Property(
+        name="authorised-edits",
+        setting=lambda rng: Setting(final_ns=(80, 120) if rng.random() < 0.5 else None),
+        make=lambda rng, where: edits.make(rng, where.final_ns),
+        truth=lambda rows, where: edits.truth(rows, where.final_ns),
+        by_key=False,
+        names=False,
+    )
+
+
     counted(
         "set",
         (GrowSet(),),
@@ -273,6 +285,7 @@ COUNTED = (
     long_fork(),
     log(),
 )
+    authorised_edits(),
 INITIAL_LISTS = (None, None, None, [1, 2])
 INITIAL_VALUES = (None, None, 0, 1, "1", [1], 1.0)
 
