@@ -21,7 +21,7 @@ def harmless(rng: Random, history: list[Row], where: Setting, about: Property) -
         scale, shift = rng.choice(SCALES), rng.choice(SHIFTS)
     processes = _renamed(rng, dict.fromkeys(row.process for row in history))
     keys = {key: key for key in dict.fromkeys(row.key for row in history)}
-    if rng.random() < 0.3:
+    if about.names and rng.random() < 0.3:
         shuffled = list(keys)
         rng.shuffle(shuffled)
         keys = dict(zip(keys, shuffled, strict=True))

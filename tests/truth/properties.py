@@ -48,6 +48,7 @@ class Property:
     truth: Callable[[Sequence[Row], Setting], str]
     by_key: bool  # whether each key is judged for itself, so that histories can be keys of one
     foreign: bool = True  # whether operations of other properties mean nothing
+    names: bool = True  # whether keys may be called otherwise
     ties: bool = True  # whether rows that end at one moment may stand in any order
     orders: Callable[[Sequence[Row], Sequence[int], Setting], bool] | None = None
 
@@ -214,7 +215,6 @@ def log() -> Property:
     )
 
 
-COUNTED = (
 def authorised_edits() -> Property:
     """Edits of a document, whose parts are keys."""
     return Property(
@@ -227,6 +227,7 @@ def authorised_edits() -> Property:
     )
 
 
+COUNTED = (
     counted(
         "set",
         (GrowSet(),),
@@ -284,8 +285,8 @@ def authorised_edits() -> Property:
     session_guarantees(),
     long_fork(),
     log(),
-)
     authorised_edits(),
+)
 INITIAL_LISTS = (None, None, None, [1, 2])
 INITIAL_VALUES = (None, None, 0, 1, "1", [1], 1.0)
 
