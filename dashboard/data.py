@@ -26,6 +26,7 @@ from chaos.record import rundir
 from chaos.record.reader import RunData, RunSummary, find_runs, open_run, run_summary
 
 BINS = 600
+PAYLOAD_SHOWN = 200  # characters
 ROWS_SHOWN = 500
 S = 1e9
 
@@ -334,6 +335,7 @@ def cut(run: RunData, start: float, end: float, kinds: Sequence[str] = ()) -> Cu
             "does": shown["f"].astype(str),
             "key": shown["key"].astype("string"),
             "value": shown["value"].astype("Int64"),
+            "payload": shown["payload"].astype("string").str.slice(0, PAYLOAD_SHOWN),
             "outcome": shown["type"].astype(str),
             "error": shown["error"].astype("string"),
         }
