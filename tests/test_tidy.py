@@ -28,9 +28,10 @@ MAY_IMPORT = {
 }
 NO_ANALYSIS = "chaos"  # only chaos.cli may import analysis and dashboard
 # Below the runner, imports go one way only: a part may import those after it.
-ORDER = ["chaos.cli", "chaos.runner", "chaos.healing", "chaos.nemesis", "chaos.sampler",
-         "chaos.faults", "chaos.load", "chaos.runtime", "chaos.spec", "chaos.isolation",
-         "chaos.workloads", "chaos.systems", "chaos.record", "chaos.errors"]  # fmt: skip
+ORDER = ["chaos.cli", "chaos.runner", "chaos.conformance", "chaos.healing", "chaos.nemesis",
+         "chaos.sampler", "chaos.faults", "chaos.load", "chaos.runtime", "chaos.spec",
+         "chaos.isolation", "chaos.workloads", "chaos.systems", "chaos.record",
+         "chaos.errors"]  # fmt: skip
 
 
 def tracked() -> list[Path]:

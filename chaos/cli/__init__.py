@@ -19,6 +19,7 @@ import typer
 from chaos import __version__
 from chaos.cli import (
     clusters,
+    conforming,
     exchange,
     healing,
     histories,
@@ -49,6 +50,7 @@ for _module in (
     exchange,
     clusters,
     probing,
+    conforming,
     healing,
     stories,
     track_record,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,9 +14,12 @@ import typer
 from chaos.cli.console import image_progress, out, print_json, say, table
 from chaos.cli.machine import Json, connect
 from chaos.cli.runs import remove_leftovers
+from chaos.errors import UsageError
 
 if TYPE_CHECKING:
     from chaos.runtime.attached import AttachedCluster
+    from chaos.runtime.cluster import RunningCluster
+    from chaos.spec.topology import Topology as Spec
 
 Topology = Annotated[
     str | None, typer.Option("--topology", "-t", help="Which, if several run (or a run's id).")
@@ -27,8 +33,34 @@ def add_to(app: typer.Typer) -> None:
     app.command("exec", context_settings={"ignore_unknown_options": True})(execute)
 
 
+@contextlib.contextmanager
+def started(spec: Spec) -> Iterator[RunningCluster]:
+    """The topology, started for this alone and removed afterwards."""
+    import secrets
+
+    from chaos.runner import images_for
+    from chaos.runtime.cluster import Plan, RunningCluster
+    from chaos.runtime.docker import owner
+
+    client = connect(start=True)
+    remove_leftovers(client)
+    images = images_for(spec, client, image_progress)
+    plan = Plan(run_id=secrets.token_hex(4), topology=spec, images=images, owner=owner())
+    cluster = RunningCluster(client, plan)
+    try:
+        cluster.up(say)
+        yield cluster
+    finally:
+        cluster.down()
+
+
 def up(
-    topology: Annotated[str, typer.Argument(help="A shipped topology's name, or a file.")],
+    topology: Annotated[
+        str | None, typer.Argument(help="A shipped topology's name, or a file.")
+    ] = None,
+    compose: Annotated[
+        Path | None, typer.Option(help="A Compose file, instead of a topology.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="path=value")] = None,
 ) -> None:
     """Start a topology and leave it running, without clients or faults."""
@@ -37,9 +69,19 @@ def up(
     from chaos.runner import images_for
     from chaos.runtime.cluster import Plan, RunningCluster
     from chaos.runtime.docker import KEEP
-    from chaos.spec.files import load_topology
+    from chaos.spec.files import load_compose, load_topology
 
-    spec = load_topology(topology, set_ or ()).topology
+    if (topology is None) == (compose is None):
+        raise UsageError(
+            "expected a topology, or --compose with a Compose file, got "
+            + ("neither" if topology is None else "both"),
+            fix="such as `aftershock up --compose docker-compose.yml`",
+        )
+    sets = set_ or ()
+    loaded = load_compose(compose, sets) if compose else load_topology(topology or "", sets)
+    for note in loaded.notes:
+        say(note.render())
+    spec = loaded.topology
     client = connect(start=True)
     remove_leftovers(client)
     images = images_for(spec, client, image_progress)

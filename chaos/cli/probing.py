@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaos.cli.console import image_progress, out, print_json, say, table
-from chaos.cli.machine import Json, connect
-from chaos.cli.runs import remove_leftovers
+from chaos.cli.clusters import started
+from chaos.cli.console import out, print_json, say, table
+from chaos.cli.machine import Json
 from chaos.errors import UsageError
 
 if TYPE_CHECKING:
     from chaos.isolation.play import Outcome
-    from chaos.runtime.cluster import RunningCluster
     from chaos.spec.topology import Topology
     from chaos.systems.base import SpeaksSql, System
 
@@ -44,7 +42,7 @@ def probe_isolation(
     spec = load_topology(topology, set_ or ()).topology
     name, system = _speaking(spec)
     levels = _levels(system, level or ())
-    with _running(spec) as cluster:
+    with started(spec) as cluster:
         outcomes = []
         for outcome in probe(_speaker(system), cluster.groups[name], levels):
             outcomes.append(outcome)
@@ -90,28 +88,6 @@ def _levels(system: System, asked: Sequence[str]) -> list[str]:
                 fix=did_you_mean(name, known),
             )
     return [name for name in known if name in asked] or known
-
-
-@contextlib.contextmanager
-def _running(spec: Topology) -> Iterator[RunningCluster]:
-    """The topology, started for this alone."""
-    import secrets
-
-    from chaos.runner import images_for
-    from chaos.runtime.cluster import Plan, RunningCluster
-    from chaos.runtime.docker import owner
-
-    client = connect(start=True)
-    remove_leftovers(client)
-    images = images_for(spec, client, image_progress)
-    run_id = secrets.token_hex(4)
-    plan = Plan(run_id=run_id, topology=spec, images=images, owner=owner())
-    cluster = RunningCluster(client, plan)
-    try:
-        cluster.up(say)
-        yield cluster
-    finally:
-        cluster.down()
 
 
 def _print_table(outcomes: Sequence[Outcome], levels: Sequence[str]) -> None:

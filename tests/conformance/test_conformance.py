@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from chaos.cli.conforming import client_spec
 from chaos.errors import AftershockError
 from chaos.registry import SYSTEMS
 from chaos.runner import images_for
@@ -32,6 +33,7 @@ TOPOLOGIES = [
     ("patroni-three-zones", (), 15.0),
     ("etcd-three", (), 3.0),
     ("zookeeper-three", (), 8.0),
+    ("nats-three", (), 3.0),
     ("mariadb-async", (), 10.0),
     ("mariadb-semi-sync", (), 10.0),
     ("galera-three", (), 15.0),
@@ -75,23 +77,12 @@ def test_a_real_system(name, changes, up_s_max, engine_client, conformance):
     )
     cluster = RunningCluster(engine_client, plan)
     group = cluster.groups[topology.front()[0]]
-    zone = next(iter(topology.clients))
-
-    def spec_of(home: str) -> ClientSpec:
-        return ClientSpec(
-            zone=zone,
-            home=home,
-            endpoints=group.endpoints(zone),
-            settings=group.client_settings(),
-            options={},
-            timeout_s=1.0,
-        )
-
     begun = time.monotonic()
     try:
         cluster.up()
         up_s = time.monotonic() - begun
-        conformance(group.system, spec_of, group)
+        zone = next(iter(topology.clients))
+        conformance(group.system, lambda home: client_spec(group, zone, home), group)
     except AftershockError as error:
         raise AssertionError(str(error)) from error
     finally:

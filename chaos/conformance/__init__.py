@@ -1,0 +1,1 @@
+"""What every system must do, played on a running one: `aftershock conformance`."""

@@ -1,0 +1,162 @@
+"""What the nodes of a system do together: who leads, what a killed node costs, who joins again."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+
+from chaos.conformance.clients import opened
+from chaos.conformance.findings import Nonconformance, done, failure, must, same
+from chaos.conformance.kept import KEPT, Kept
+from chaos.systems.base import (
+    Client,
+    ClientSpec,
+    Cluster,
+    HasConvergence,
+    HasHandshakes,
+    HasModes,
+    HasOperators,
+    HasRoles,
+    Observation,
+    System,
+)
+
+TIMEOUT_S = 1.0
+ELECTED_S = 60.0  # Patroni waits half a minute before it takes a primary for lost
+# Before the kill, and after it. Sets may be dealt over three shards by the CRC16 of an element's
+# decimals: the last of the first and all of the others are of one.
+FIRST, THEN = (11, 12, 101), (105, 113)
+SpecOf = Callable[[str], ClientSpec]  # of a client at home on that node
+
+
+def roles(system: HasRoles, cluster: Cluster) -> dict[str, Observation]:
+    """What each node says of itself."""
+    return {n.name: system.observer(cluster, n.name, TIMEOUT_S)() for n in cluster.nodes}
+
+
+def must_be_led(seen: Mapping[str, Observation]) -> None:
+    """One primary leads each shard and the others follow; or all are members."""
+    said = ", ".join(f"{name}: {node.role}" for name, node in seen.items())
+    all_roles = {node.role for node in seen.values()}
+    if "member" in all_roles:
+        must(all_roles <= {"member", "replica"}, f"beside members expected replicas only: {said}")
+        return
+    must(all_roles <= {"primary", "replica"}, f"expected primaries and replicas: {said}")
+    led = [node.shard for node in seen.values() if node.role == "primary"]
+    must(len(set(led)) == len(led), f"two primaries of one shard: {said}")
+    must({node.shard for node in seen.values()} == set(led), f"a shard that nobody leads: {said}")
+
+
+def leads(system: System, cluster: Cluster, spec_of: SpecOf) -> None:
+    """Each node says which part it plays, and one leads, or all take writes."""
+    assert isinstance(system, HasRoles)
+    must_be_led(roles(system, cluster))
+
+
+def failover(system: System, cluster: Cluster, spec_of: SpecOf) -> None:
+    """Kill the node that a client writes through, recover, rejoin: what was acknowledged is there,
+    and what certainly did not happen is not."""
+    assert isinstance(system, HasRoles)
+    assert isinstance(system, HasOperators)
+    assert isinstance(system, HasConvergence)
+    kept = next((kept for kind, kept in KEPT.items() if kind in system.workloads), None)
+    if kept is None:
+        raise Nonconformance(f"no kind of client to see it with: offer one of {', '.join(KEPT)}")
+    cluster.wait("caught up", lambda: system.converged(cluster))
+    before = roles(system, cluster)
+    must_be_led(before)
+    leader = next(name for name, seen in before.items() if seen.role in ("primary", "member"))
+    leader, refusals = _bereaved(system, cluster, kept, spec_of(leader))
+    same(f"the role of {leader}, which is killed", roles(system, cluster)[leader].role, "down")
+
+    others = [name for name in before if name != leader]
+    if not others:
+        system.steps["rejoin"].run(cluster, leader)
+    elif not elects(system, cluster):
+        must("promote" in system.steps, "`elects` is false, and there is no step `promote`")
+        system.steps["promote"].run(cluster, others[0])
+    client = system.client(spec_of((others or [leader])[0]), kept.kind)
+    with closing(client):
+        added = _put_until(client, kept, ELECTED_S)
+        system.steps["rejoin"].run(cluster, leader)
+        cluster.wait("one cluster again", lambda: system.converged(cluster), ELECTED_S)
+        found = kept.contents(client)
+    lost = {*FIRST, added} - found
+    must(not lost, f"acknowledged before or after the kill, and gone: {sorted(lost)}")
+    must(not refusals & found, f"what certainly did not happen has happened: {refusals & found}")
+    must_be_led(roles(system, cluster))
+
+
+def elects(system: System, cluster: Cluster) -> bool:
+    """Whether another node takes over by itself."""
+    return system.elects_with(cluster.settings) if isinstance(system, HasModes) else system.elects
+
+
+def _bereaved(
+    system: System, cluster: Cluster, kept: Kept, spec: ClientSpec
+) -> tuple[str, set[int]]:
+    """Kill the node that a client writes through; which that was, and what was refused for sure.
+
+    On the old connection a write is indefinite, unless the driver has seen by then that it is gone;
+    afterwards there is no connection, and it is definite.
+    """
+    with opened(system, spec, kept.kind) as client:
+        kept.prepare(client)
+        leader = [done(client, kept.put(value)).node for value in FIRST][-1]
+        must(leader, f"{kept.put(0).f} must say which node answered (Result.node)")
+        cluster.stop(leader)
+        said = {value: failure(system, client, kept.put(value)) for value in THEN}
+    last = said[THEN[-1]]
+    must(last[0], f"without a connection nothing is sent, which is definite: {last[1]}")
+    return leader, {value for value, (definite, _) in said.items() if definite}
+
+
+def _put_until(client: Client, kept: Kept, deadline_s: float) -> int:
+    """Put another value in at each attempt, until one is acknowledged; which. One that was not may
+    be there all the same, and there twice it may not be. The client need not be open: there may be
+    no primary yet."""
+    end = time.monotonic() + deadline_s
+    for value in itertools.count(200):
+        try:
+            client.invoke(kept.put(value))
+        except Exception as error:
+            if time.monotonic() > end:
+                raise Nonconformance(
+                    f"nothing is acknowledged {deadline_s:g} s after a node was killed: {error}"
+                ) from error
+            time.sleep(0.1)
+        else:
+            return value
+    raise AssertionError
+
+
+def handshakes(system: System, cluster: Cluster, spec_of: SpecOf) -> None:
+    """Every node with data serves a connection that begins as the system says, and answers so."""
+    assert isinstance(system, HasHandshakes)
+    for port, handshake in system.handshakes.items():
+        must(handshake.served, f"handshakes: the answer of a server on {port} cannot be empty")
+        for node in cluster.nodes:
+            if node.role == "arbitrator":  # it has nothing to serve
+                continue
+            with socket.create_connection(cluster.address(node.name, port), timeout=2) as line:
+                line.sendall(handshake.say)
+                answer = line.recv(256)
+            must(
+                answer.startswith(handshake.served, handshake.after),
+                f"{node.name} port {port}: expected an answer that begins {handshake.served!r} "
+                f"after {handshake.after} bytes, got {answer[:60]!r}",
+            )
+
+
+def promote(system: System, cluster: Cluster, spec_of: SpecOf) -> None:
+    """The operator's step moves the role to the node that was named."""
+    assert isinstance(system, HasRoles)
+    assert isinstance(system, HasOperators)
+    followers = [name for name, seen in roles(system, cluster).items() if seen.role == "replica"]
+    if followers:
+        system.steps["promote"].run(cluster, followers[0])
+        role = roles(system, cluster)[followers[0]].role
+        same(f"the role of {followers[0]}, which was promoted", role, "primary")
