@@ -113,7 +113,7 @@ def events(history: pa.Table, process: Ints) -> Iterator[tuple[dict[str, Any], b
 def _event(row: Mapping[str, Any], index: int, *, completes: bool) -> dict[str, Any]:
     """The event as Jepsen's map, keys without their colon."""
     known = row["type"] == "ok" and completes
-    reads = row["f"] in ("read", "dequeue", "pop", "peek", "drain", "generate")
+    reads = row["f"] in ("read", "dequeue", "pop", "peek", "drain", "generate", "poll")
     event = {
         "type": row["type"] if completes else "invoke",
         "f": row["f"],
@@ -131,15 +131,24 @@ def _content(row: Mapping[str, Any], *, known: bool) -> Any:
     """What the row carries; of a transaction whose answer is not `known`, nothing that was read."""
     if row["f"] == "cas" and row["payload"] is None:
         return [row["expected"], row["value"]]
-    if row["value"] is not None or row["payload"] is None:
+    told = known and row["f"] == "send"  # its payload has the offset, too
+    alone = row["value"] is not None and not told
+    if alone or row["payload"] is None:
         return row["value"]
     content = json.loads(row["payload"])
     if row["f"] != "txn" or known or not isinstance(content, list):
         return content
-    return [
-        [*each[:2], None] if isinstance(each, list) and each[:1] == ["r"] else each
-        for each in content
-    ]
+    return [_asked(each) if isinstance(each, list) else each for each in content]
+
+
+def _asked(micro: list[Any]) -> list[Any]:
+    """A micro-operation without its answer."""
+    if micro[:1] == ["r"]:
+        return [*micro[:2], None]
+    if micro[:1] == ["poll"]:
+        return micro[:1]
+    offset_told = micro[:1] == ["send"] and isinstance(micro[-1], list) and len(micro[-1]) == 2
+    return [*micro[:2], micro[-1][1]] if offset_told else micro
 
 
 def json_line(event: Mapping[str, Any]) -> str:

@@ -229,3 +229,26 @@ def test_a_bank_as_jepsen_writes_it(tmp_path):
 
 def rows_of(table) -> list[tuple[Any, ...]]:
     return [(row["f"], row["payload"]) for row in table.to_pylist()]
+
+
+def test_a_log_is_written_with_the_offsets_that_were_told(tmp_path):
+    done = {"process": 0, "type": "ok", "start_ns": 0, "end_ns": 1}
+    table = table_of(
+        [
+            {**done, "f": "send", "key": "k0", "value": 7, "payload": "[0,7]"},
+            {**done, "f": "send", "key": "k0", "value": 8, "type": "info"},
+            {**done, "f": "txn", "payload": '[["send","k0",[1,9]],["poll",{"k0":[[0,7]]}]]'},
+            {**done, "f": "poll", "payload": '{"k0":[[1,9]]}'},
+        ], HISTORY, "made",
+    )  # fmt: skip
+    lines = [json.loads(line) for line in export(table, "elle-json")]
+    shown = {(line["f"], line["type"]): line["value"] for line in lines if line["value"] != 8}
+    assert shown["send", "invoke"] == 7
+    assert shown["send", "ok"] == [0, 7]
+    assert shown["txn", "invoke"] == [["send", "k0", 9], ["poll"]]
+    assert shown["txn", "ok"] == [["send", "k0", [1, 9]], ["poll", {"k0": [[0, 7]]}]]
+    assert (shown["poll", "invoke"], shown["poll", "ok"]) == (None, {"k0": [[1, 9]]})
+    for name in EXPORTS:
+        run = read(tmp_path, "".join(export(table, name)))
+        assert run.meta["imported"]["properties"] == ["log"]
+        assert judge(run)["verdict"] == "valid"
