@@ -27,6 +27,7 @@ from chaos.systems.base import (
     ErrorRule,
     Node,
 )
+from chaos.systems.fake.edits import Edits
 from chaos.systems.fake.locks import Counters, Documents, Locks
 from chaos.systems.fake.messages import Consumer, Logs, Queues
 from chaos.systems.fake.transactions import Table
@@ -40,17 +41,18 @@ Lie = Literal[
     "duplicates",
     "interleaved",
     "snapshots",
+    "revoked-edits",
 ]
 WORKLOADS = TRANSACTIONS | {
     *("register", "set", "session", "counter", "lock", "document"),
-    *("queue", "log"),
+    *("queue", "log", "edits"),
 }
 Others = Mapping[str, Callable[[Invocation, str, str], Result]]  # f → (…, node, lie)
 DONE = Result()
 
 
 class Store:
-    """Registers, one set, counters, locks, queues, logs, and what transactions are about.
+    """Registers, one set, counters, locks, queues, logs, edits, and what transactions are about.
 
     Keeps the value before the current one, to be able to lie.
     """
@@ -62,6 +64,7 @@ class Store:
         self.clients = 0
         self.tables = {name: Table() for name in ("lists", "registers", "accounts")}
         self.counters, self.locks, self.documents = Counters(), Locks(), Documents()
+        self.edits = Edits()
         self.queues, self.logs = Queues(), Logs()
 
     def write(self, key: str | None, value: int | None) -> None:
@@ -113,6 +116,9 @@ class FakeClient:
             }
         if workload == "document":
             return {"load": store.documents.load, "store": store.documents.store}
+        if workload == "edits":
+            store.edits.join(self.node)
+            return {f: getattr(store.edits, f) for f in ("add", "read", "revoke", "admit")}
         if workload == "queue":
             queues = store.queues
             return {f: getattr(queues, f) for f in ("create", "enqueue", "dequeue")}
