@@ -33,6 +33,10 @@ def check(history: History, context: Context) -> CheckResult:
         return case.unknown("no send was acknowledged")
     if not len(flow.log.polled):
         return case.unknown(f"no message was polled: {summary}")
+    if flow.unseen and context.final_ns is not None:
+        return case.unknown(
+            f"the logs were not read to the end of what was acknowledged: {summary}"
+        )
     bad = dict.fromkeys(("unfounded", "inconsistent", "duplicate", "lost", "polls", "sends"), 0)
     told = {"acknowledged": flow.acknowledged, "polled": len(flow.log.polled)}
     return case.valid(summary, told | bad)
@@ -52,12 +56,13 @@ class _Flow:
         self.told = np.flatnonzero(log.sent.offset != UNTOLD)
         self.committed = self.known.committed()
         self.allowed: list[str] = []
+        seen = np.bincount(self.known.polled, minlength=len(self.known.senders)) > 0
+        self.seen = seen[self.known.sent]  # of each message sent, whether a poll showed it
+        self.unseen = int(np.count_nonzero(~self.seen & self.ok))
 
     def summary(self) -> str:
         """What was looked at, and what is not as it might be though it is allowed."""
-        known, log = self.known, self.log
-        seen = np.bincount(known.polled, minlength=len(known.senders)) > 0
-        unseen = int(np.count_nonzero(~seen[known.sent] & self.ok))
+        log, unseen = self.log, self.unseen
         parts = [
             f"{number(self.acknowledged, 'message')} sent and acknowledged, {len(log.polled):,} "
             f"polled, in {number(len(log.names), 'log')}"
@@ -189,7 +194,6 @@ class _Flow:
         known, sent, polled = self.known, self.log.sent, self.log.polled
         if not len(polled):
             return []
-        seen = np.bincount(known.polled, minlength=len(known.senders)) > 0
         place, ended = np.full(len(sent), -1), self.history.end_ns[sent.row]
         place[self.told] = known.place[: known.told]
         shown = known.place[known.told :]
@@ -199,7 +203,7 @@ class _Flow:
         np.maximum.at(late, polled.log, begun)
         untold = sent.offset == UNTOLD
         passed = np.where(untold, late[sent.log] > ended, top[sent.log] > place)
-        chosen = np.flatnonzero(self.ok & ~seen[known.sent] & passed)
+        chosen = np.flatnonzero(self.ok & ~self.seen & passed)
         if not len(chosen):
             return []
         at = self._first(sent, chosen)

@@ -38,7 +38,8 @@ OPTIONS: Mapping[str, Option] = {
 }
 END_FAILURES_MAX = 100  # of one client in the end; then it gives up
 ENDS = 2  # polls in a row that show nothing new: the end of a log whose last message was seen
-ENDS_MAX = 10  # the same where it was not
+ENDS_MAX = 40  # the same where it was not: a replica may have to catch up first
+LATE_S = 0.1  # from one of these polls to the next
 
 
 def assign(logs: Sequence[str], f: str = "assign") -> Invocation:
@@ -111,7 +112,7 @@ def to_the_end(share: Sequence[str], values: Iterator[int]) -> Script:
     steps = [assign([]), assign(share)]  # the first forgets every place
     ends = 0
     while share and failures < END_FAILURES_MAX and ends < (ENDS if not last else ENDS_MAX):
-        operation = steps[0] if steps else Invocation("poll")
+        operation = steps[0] if steps else Invocation("poll", pause_s=LATE_S * (ends > ENDS))
         result = yield operation
         if result is None:
             failures += 1

@@ -92,6 +92,18 @@ def test_gaps_and_what_nobody_polled_are_told():
     assert "1 acknowledged never polled; 6 offsets that nobody told of" in result.why
 
 
+def test_what_nobody_polled_in_a_run_of_our_own_leaves_it_open():
+    rows = [*SENT, send(14, None, 30), poll(40, (0, 11), (1, 12), (2, 13))]
+    table = history(rows)
+    assert run_checker("log", CHECKERS, table, Context(enough=1)).verdict == "valid"
+    result = run_checker("log", CHECKERS, table, Context(enough=1, final_ns=(40, 50)))
+    assert result.verdict == "unknown"
+    assert "not read to the end" in result.why
+    rows[3] = send(14, 3, 30, type="info")
+    result = run_checker("log", CHECKERS, history(rows), Context(enough=1, final_ns=(40, 50)))
+    assert result.verdict == "valid"
+
+
 def test_a_message_without_an_offset_is_lost_if_later_ones_are_there():
     """RabbitMQ's streams tell their publishers no offsets."""
     sent = [send(11, None, 0), send(12, None, 10), send(13, None, 20), send(14, None, 22)]
