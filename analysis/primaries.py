@@ -90,17 +90,26 @@ def _stretches(samples: pa.Table, groups: Mapping[str, str]) -> dict[Part, list[
     before: dict[str, Any] | None = None
     for row in rows.to_pylist():
         asked = asked or row["role"] not in (None, "unknown")
-        goes_on = (
-            before is not None
-            and all(before[key] == row[key] for key in ("node", "role", "shard"))
-            and row["role"] == "primary"
-            and row["t_ns"] - before["t_ns"] <= GAP_NS
-        )
-        if goes_on and before is not None:
-            stretches = found.setdefault((groups.get(row["node"], ""), row["shard"]), [])
-            if stretches and stretches[-1][1:] == (before["t_ns"], row["node"]):
+        for shard in _still_led(before, row):
+            since_ns = before["t_ns"] if before else 0
+            stretches = found.setdefault((groups.get(row["node"], ""), shard), [])
+            if stretches and stretches[-1][1:] == (since_ns, row["node"]):
                 stretches[-1] = (stretches[-1][0], row["t_ns"], row["node"])
             else:
-                stretches.append((before["t_ns"], row["t_ns"], row["node"]))
+                stretches.append((since_ns, row["t_ns"], row["node"]))
         before = row
     return found if asked else None
+
+
+def _still_led(before: Mapping[str, Any] | None, row: Mapping[str, Any]) -> set[str | None]:
+    """The shards of which one node was primary in two successive samples."""
+    if before is None or any(before[key] != row[key] for key in ("node", "role")):
+        return set()
+    if row["role"] != "primary" or row["t_ns"] - before["t_ns"] > GAP_NS:
+        return set()
+    return _shards(before["shard"]) & _shards(row["shard"])
+
+
+def _shards(said: str | None) -> set[str | None]:
+    """Those that a sample names."""
+    return set(said.split(",")) if said else {None}

@@ -45,9 +45,15 @@ def must_be_led(seen: Mapping[str, Observation]) -> None:
         must(all_roles <= {"member", "replica"}, f"beside members expected replicas only: {said}")
         return
     must(all_roles <= {"primary", "replica"}, f"expected primaries and replicas: {said}")
-    led = [node.shard for node in seen.values() if node.role == "primary"]
+    led = [shard for node in seen.values() if node.role == "primary" for shard in _shards(node)]
     must(len(set(led)) == len(led), f"two primaries of one shard: {said}")
-    must({node.shard for node in seen.values()} == set(led), f"a shard that nobody leads: {said}")
+    known = {shard for node in seen.values() for shard in _shards(node)}
+    must(known == set(led), f"a shard that nobody leads: {said}")
+
+
+def _shards(node: Observation) -> list[str | None]:
+    """The parts of the data that a node leads or follows."""
+    return [*node.shard.split(",")] if node.shard else [None]
 
 
 def leads(system: System, cluster: Cluster, spec_of: SpecOf) -> None:

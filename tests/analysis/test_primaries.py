@@ -86,3 +86,14 @@ def test_members_are_no_primaries() -> None:
 )
 def test_groups_as_runs_say_them(nodes: list[dict[str, Any]], expected: dict[str, str]) -> None:
     assert groups_of({"nodes": nodes}) == expected
+
+
+def test_a_node_may_lead_several_shards() -> None:
+    table = samples(
+        ("n1", "primary", "k0", 0, 9),
+        ("n2", "primary", "k1", 0, 4),
+        ("n2", "primary", "k0,k1", 5, 9),
+    )
+    assert two_at_once(table)["windows"] == [
+        {"start_ns": 5 * S, "end_ns": 9 * S, "nodes": ["n1", "n2"], "shard": "k0"}
+    ]
