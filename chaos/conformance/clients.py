@@ -14,8 +14,9 @@ from chaos.conformance.findings import Nonconformance, done, must, refused, same
 from chaos.conformance.kept import elements, polled, until
 from chaos.record.op import Invocation, Result
 from chaos.systems._transactions import REGISTERS
-from chaos.systems.base import Client, ClientSpec, System
+from chaos.systems.base import Client, ClientSpec, HasLogs, System
 
+GROUP_S = 15.0  # for a group to deal out its logs
 Check = Callable[[System, ClientSpec], None]
 
 
@@ -237,13 +238,14 @@ def queue(system: System, spec: ClientSpec) -> None:
 
 def log(system: System, spec: ClientSpec) -> None:
     """What was sent is polled from the beginning, in its order, each at the offset that was told;
-    nothing is polled before something is assigned."""
+    who is assigned the same log again keeps its place, who is assigned none forgets it."""
+    some, none = (Invocation("assign", payload=logs) for logs in ('["l0"]', "[]"))
     with opened(system, spec, "log") as client, opened(system, spec, "log") as other:
         for _ in range(2):
             done(client, Invocation("create", "l0"))
         refused(other, Invocation("poll"), "not-assigned")
         told = [done(client, Invocation("send", "l0", value)).payload for value in (3, 1, 2)]
-        done(other, Invocation("assign", payload='["l0"]'))
+        done(other, some)
         came = polled(other, "l0")
         same("what was polled", [value for _, value in came], [3, 1, 2])
         offsets = [offset for offset, _ in came]
@@ -252,6 +254,33 @@ def log(system: System, spec: ClientSpec) -> None:
             must(
                 send is None or json.loads(send) == list(message), f"sent {send}, polled {message}"
             )
+        done(other, some)
+        same("what was polled where it had stood", polled(other, "l0"), [])
+        done(other, none)
+        done(other, some)
+        same("what was polled from the beginning again", polled(other, "l0"), came)
+        if isinstance(system, HasLogs):
+            _more_of_logs(system, client, other)
+
+
+def _more_of_logs(system: HasLogs, client: Client, other: Client) -> None:
+    """A transaction of a poll and a send, and a group, on the log of three messages."""
+    if "txn" in system.log_operations:
+        done(client, Invocation("assign", payload='["l0"]'))
+        asked = Invocation("txn", payload='[["poll"],["send","l0",4]]')
+        poll, send = json.loads(until(client, asked, GROUP_S).payload or "null")
+        must(send[2] == 4 or send[2][1] == 4, f"a transaction's send of 4 came back as {send}")
+        came = [*poll[1].get("l0", []), *polled(client, "l0")]
+        same("what was polled in a transaction and after it", [v for _, v in came], [3, 1, 2, 4])
+        same("what others polled of it", [v for _, v in polled(other, "l0")], [4])
+    if "subscribe" in system.log_operations:
+        done(other, Invocation("subscribe", payload='["l0"]'))
+        end, first = time.monotonic() + GROUP_S, []
+        while not first:
+            must(time.monotonic() < end, f"a group of one polled nothing in {GROUP_S:g} s")
+            result = until(other, Invocation("poll"), GROUP_S)
+            first = json.loads(result.payload or "{}").get("l0", [])
+        same("the first that a group polled", first[0][1], 3)
 
 
 CHECKS: Mapping[str, Check] = {
