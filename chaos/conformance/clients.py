@@ -275,7 +275,8 @@ def _more_of_logs(system: HasLogs, client: Client, other: Client) -> None:
         same("what others polled of it", [v for _, v in polled(other, "l0")], [4])
     if "subscribe" in system.log_operations:
         done(other, Invocation("subscribe", payload='["l0"]'))
-        end, first = time.monotonic() + GROUP_S, []
+        first: list[list[int]] = []
+        end = time.monotonic() + GROUP_S
         while not first:
             must(time.monotonic() < end, f"a group of one polled nothing in {GROUP_S:g} s")
             result = until(other, Invocation("poll"), GROUP_S)
