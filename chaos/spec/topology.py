@@ -62,7 +62,7 @@ class TopologyNode(Model):
 
     zone: Name
     """The zone it lives in."""
-    role: Literal["primary", "replica", "observer", "arbitrator"] | None = None
+    role: Literal["primary", "replica", "observer", "arbitrator", "arbiter", "relay"] | None = None
     """The role it starts in, as far as its system knows it; left out, the system decides."""
     group: HostName | None = None
     """With `groups:`, the group it belongs to."""
