@@ -18,6 +18,7 @@ from chaos.systems.base import Client, ClientSpec, HasLogs, System
 
 GROUP_S = 15.0  # for a group to deal out its logs
 Check = Callable[[System, ClientSpec], None]
+STANDING = ("revoke", "admit")
 
 
 @contextmanager
@@ -284,6 +285,35 @@ def _more_of_logs(system: HasLogs, client: Client, other: Client) -> None:
         same("the first that a group polled", first[0][1], 3)
 
 
+def edits(system: System, spec: ClientSpec) -> None:
+    """Everybody adds to one document; who is revoked adds nothing until admitted again."""
+    first = min(spec.endpoints, default=spec.home)  # its owner is the admin
+    add = [Invocation("add", "elements", value) for value in (9001, 9002, 9003)]
+    revoke, admit = (Invocation(f, "members", payload=f'"{spec.home}"') for f in STANDING)
+
+    def part(name: str) -> list[Any]:
+        found: list[Any] = json.loads(done(client, Invocation("read", name)).payload or "null")
+        return found
+
+    with (
+        opened(system, spec, "edits") as client,
+        opened(system, replace(spec, home=first), "edits") as admin,
+    ):
+        done(client, add[0])
+        must(spec.home in part("members"), f"{spec.home} is no member of a new document")
+        done(admin, revoke)
+        end = time.monotonic() + GROUP_S
+        while spec.home in part("members"):
+            must(time.monotonic() < end, f"{spec.home} has not heard that it is revoked")
+        refused(client, add[1], "revoked")
+        done(admin, admit)
+        until(client, add[2], GROUP_S)
+        found = part("elements")
+        must({9001, 9003} <= set(found), f"what a member added: expected 9001, 9003 in {found}")
+        must(9002 not in found, "an edit that was refused is there")
+        same("what was rolled back", part("rolled-back"), [])
+
+
 CHECKS: Mapping[str, Check] = {
     "register": register,
     "set": set_,
@@ -296,5 +326,6 @@ CHECKS: Mapping[str, Check] = {
     "document": document,
     "queue": queue,
     "log": log,
+    "edits": edits,
     **{name: partial(registers, workload=name) for name in REGISTERS},
 }
