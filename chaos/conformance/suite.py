@@ -48,7 +48,7 @@ def conform(system: System, spec_of: SpecOf, nodes: Cluster | None = None) -> It
         name = f"client {kind}"
         if kind not in system.workloads:
             yield _not_there(name, check, "absent", f"`workloads` has no {kind}")
-        elif refusals := _refusals(system, kind, spec.options, nodes):
+        elif refusals := cluster.refusals(system, kind, spec.options, nodes):
             yield _not_there(name, check, "absent", refusals)
         else:
             yield _found(name, check, partial(check, system, spec))
@@ -79,14 +79,6 @@ def versions(system: System) -> None:
     """It says which driver in which version is used, where there is one."""
     for name, version in system.versions().items():
         must(isinstance(version, str) and version, f"the version of {name} is {version!r}")
-
-
-def _refusals(system: System, kind: str, options: Mapping[str, Any], nodes: Cluster | None) -> str:
-    """Why these nodes cannot run this kind of client; "" if they can."""
-    if not isinstance(system, HasModes):
-        return ""
-    there = () if nodes is None else nodes.nodes
-    return "; ".join(system.refusals(kind, options, there, {} if nodes is None else nodes.settings))
 
 
 def _found(name: str, about: Callable[..., object], check: Callable[[], object]) -> Finding:

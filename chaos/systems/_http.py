@@ -53,17 +53,23 @@ class Connection:
     ) -> tuple[int, Any]:
         """(status, answer) of one request; `body` and answer are JSON, an answer that is none is
         given as {"message": its text}."""
+        status, text = self.fetch(method, path, body, headers)
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, {"message": text.decode(errors="replace")[:200]}
+
+    def fetch(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> tuple[int, bytes]:
+        """The same with an answer of any kind."""
         if body is None:
             self._http.request(method, path, headers=headers)
         else:
             typed = {"Content-Type": "application/json", **headers}
             self._http.request(method, path, json.dumps(body), headers=typed)
         answer = self._http.getresponse()
-        text = answer.read()
-        try:
-            return answer.status, json.loads(text)
-        except ValueError:
-            return answer.status, {"message": text.decode(errors="replace")[:200]}
+        return answer.status, answer.read()
 
     def close(self) -> None:
         """Drop the connection."""
