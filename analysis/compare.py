@@ -32,9 +32,13 @@ LOSSES = {  # properties whose checkers look for lost writes → the anomaly tha
     "total-queue": "lost",
     "at-least-once": "lost",
     "log": "lost-write",
+    "authorised-edits": "lost-edit",
 }
 KEEP_NOTHING = frozenset(  # operations that nobody would look for later
-    {"read", "acquire", "release", "dequeue", "peek", "drain", "poll", "assign", "subscribe"}
+    {
+        *("read", "acquire", "release", "dequeue", "peek", "drain", "poll", "assign", "subscribe"),
+        *("revoke", "admit"),
+    }
 )
 Kind = Literal["above", "always", "below", "never", "same", "unknown"]
 

@@ -24,8 +24,17 @@ _VERBS = {
     "peek": "saw",
     "acquire": "acquired",
     "release": "released",
+    "revoke": "revoked",
+    "admit": "admitted",
 }
-_WHERE = {"read": "from", "cas": "in", "dequeue": "from", "pop": "from", "peek": "next in"}
+_WHERE = {
+    "read": "from",
+    "cas": "in",
+    "dequeue": "from",
+    "pop": "from",
+    "peek": "next in",
+    "revoke": "from",
+}
 _TAKES = frozenset({"dequeue", "pop"})  # what these carry is their answer
 _NAMELESS = {  # an object without a key
     "add": "the set",
