@@ -62,3 +62,20 @@ def test_etcd(ask: int, answer: int) -> None:
     etcd = SYSTEMS.get("etcd")
     assert isinstance(etcd, HasBulk)
     assert etcd.bulk("peer", ask, answer) is None
+
+
+@pytest.mark.parametrize(("ask", "answer"), [*SIZES, (0, 3_000_000)])
+def test_nats(ask: int, answer: int) -> None:
+    rest, sizes = bulk("nats", "db", ask, answer), {"aftershock.bulk": 0, "aftershock.back": 0}
+    for line in (b"CONNECT {}", b"SUB aftershock.back 1"):
+        head, _, rest = rest.partition(b"\r\n")
+        assert head == line
+    while rest:
+        head, _, rest = rest.partition(b"\r\n")
+        verb, subject, size = head.decode().split(" ")
+        assert verb == "PUB"
+        assert int(size) <= 1 << 20
+        sizes[subject] += int(size)
+        assert rest[int(size) :].startswith(b"\r\n")
+        rest = rest[int(size) + 2 :]
+    assert sizes == {"aftershock.bulk": ask, "aftershock.back": answer}

@@ -1,0 +1,1 @@
+"""NATS 2.10 with JetStream."""
