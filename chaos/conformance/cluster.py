@@ -102,9 +102,7 @@ def elects(system: System, cluster: Cluster) -> bool:
     return system.elects_with(cluster.settings) if isinstance(system, HasModes) else system.elects
 
 
-def refusals(
-    system: System, kind: str, options: Mapping[str, Any], cluster: Cluster | None
-) -> str:
+def refusals(system: System, kind: str, options: Mapping[str, Any], cluster: Cluster | None) -> str:
     """Why these nodes cannot run this kind of client; "" if they can."""
     if not isinstance(system, HasModes):
         return ""

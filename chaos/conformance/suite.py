@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 from chaos.conformance import clients, cluster
 from chaos.conformance.cluster import SpecOf
@@ -14,7 +13,6 @@ from chaos.systems.base import (
     Cluster,
     HasConvergence,
     HasHandshakes,
-    HasModes,
     HasOperators,
     HasRoles,
     System,
