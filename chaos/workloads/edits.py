@@ -2,8 +2,8 @@
 
 The document has three parts, which are read as keys: its `elements`, the names of its `members`,
 and what a peer has `rolled-back`: elements of edits that it has and does not show. An edit is its
-peer's owner's: who added it is the node in the history. The first client is the admin's. It reads
-who the members are, revokes one of them, not its own peer's owner, and perhaps admits it again.
+peer's owner's: who added it is the node in the history. Clients at home with the admin, the first
+of the members, revoke one of the others, and perhaps admit it again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chaos.workloads.mix import operations, unique_values
 ELEMENTS, MEMBERS, ROLLED_BACK = "elements", "members", "rolled-back"
 OPTIONS: Mapping[str, Option] = {
     "revoke-after": Option(
-        about="after how many operations of its own the admin's client revokes a member",
+        about="after how many operations of its own a client of the admin revokes a member",
         default=100,
     ),
     "admit-after": Option(
@@ -38,28 +38,12 @@ OPTIONS: Mapping[str, Option] = {
 
 
 class Editing:
-    """One client's operations: adds of elements, and reads of them."""
+    """One client's operations: adds of elements, and reads of them; the admin's also, now and then,
+    a read of the members and a change of them, which is tried again until it is done."""
 
     def __init__(self, shape: LoadShape, client: int, clients: int, rng: random.Random) -> None:
         self._operation = operations(shape, WORKLOAD.operations, WORKLOAD.default_mix, rng)
         self._value = unique_values(client, clients)
-
-    def next(self) -> Invocation:
-        """The next operation."""
-        if self._operation() == "read":
-            return Invocation("read", ELEMENTS)
-        return Invocation("add", ELEMENTS, next(self._value))
-
-    def outcome(self, operation: Invocation, result: Result | None) -> None:
-        """Nothing to learn."""
-
-
-class Administering(Editing):
-    """The admin's: now and then a read of the members, and a change of them, which is tried again
-    until it is done."""
-
-    def __init__(self, shape: LoadShape, client: int, clients: int, rng: random.Random) -> None:
-        super().__init__(shape, client, clients, rng)
         self._after = {f: option(shape, OPTIONS, f"{f}-after") for f in ("revoke", "admit")}
         self._which = option(shape, OPTIONS, "member")
         self._rng = rng
@@ -70,7 +54,9 @@ class Administering(Editing):
     def next(self) -> Invocation:
         """The next operation."""
         if self._left is None or self._left > 0:
-            return super().next()
+            if self._operation() == "read":
+                return Invocation("read", ELEMENTS)
+            return Invocation("add", ELEMENTS, next(self._value))
         if not self._member:
             return Invocation("read", MEMBERS)
         f = "admit" if self._revoked else "revoke"
@@ -88,9 +74,9 @@ class Administering(Editing):
             self._member = self._member if self._revoked else ""
 
     def _choose(self, members: Sequence[str], own: str) -> None:
-        """Whom to revoke; nobody, where there is nobody else."""
-        others = sorted(set(members) - {own})
-        if not others:
+        """Whom to revoke; nobody, where this is not the admin's client or there is nobody else."""
+        others = sorted(members[1:])
+        if not others or members[0] != own:
             self._left = None
         elif self._which:
             self._member = others[(self._which - 1) % len(others)]
@@ -113,7 +99,7 @@ class Edits(Plain):
 
     def generator(self, shape: LoadShape, client: int, clients: int, rng: random.Random) -> Editing:
         """The endless operations of client number `client` of `clients`."""
-        return (Editing if client else Administering)(shape, client, clients, rng)
+        return Editing(shape, client, clients, rng)
 
     def final(
         self, shape: LoadShape, client: int, clients: int, last: Generator | None = None
