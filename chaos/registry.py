@@ -90,6 +90,7 @@ SYSTEMS: Registry[System] = Registry(
         "mariadb": "chaos.systems.mariadb.system:SYSTEM",
         "galera": "chaos.systems.galera.system:SYSTEM",
         "zookeeper": "chaos.systems.zookeeper.system:SYSTEM",
+        "kafka": "chaos.systems.kafka.system:SYSTEM",
         "rabbitmq": "chaos.systems.rabbitmq.system:SYSTEM",
         "nats": "chaos.systems.nats.system:SYSTEM",
         "fake": "chaos.systems.fake.system:SYSTEM",

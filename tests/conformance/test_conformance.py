@@ -33,6 +33,7 @@ TOPOLOGIES = [
     ("patroni-three-zones", (), 15.0),
     ("etcd-three", (), 3.0),
     ("zookeeper-three", (), 8.0),
+    ("kafka-three", (), 15.0),
     ("rabbitmq-classic", (), 20.0),
     ("rabbitmq-quorum", (), 20.0),
     ("rabbitmq-streams", (), 20.0),
