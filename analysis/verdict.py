@@ -49,6 +49,7 @@ PROPERTIES: Mapping[str, Sequence[str]] = {  # what a workload's history can dec
     "lock": ("set",),
     "long-fork": ("long-fork", "rw-register"),
     "write-skew": ("rw-register",),
+    "probes": ("probes",),
 }
 _EXIT = {
     Verdict.VALID: EXIT_VALID,

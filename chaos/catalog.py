@@ -26,6 +26,7 @@ def catalog(kind: str) -> list[tuple[str, str]]:
 def topologies() -> list[dict[str, Any]]:
     """Every shipped topology: name, about, system (`patroni + etcd` where there are several, first
     those that clients may use), number of nodes, regions; by system, in the registry's order."""
+    from chaos.spec.compose.topology import expand
     from chaos.spec.load import read_document
     from chaos.spec.messages import read_as
     from chaos.spec.topology import Topology
@@ -34,7 +35,10 @@ def topologies() -> list[dict[str, Any]]:
     order = SYSTEMS.names()
     found = []
     for name in paths.names(folder):
-        topology = read_as(Topology, read_document(folder / f"{name}.yaml"))
+        path = folder / f"{name}.yaml"
+        document = read_document(path)
+        expand(document, path)
+        topology = read_as(Topology, document)
         groups = topology.each_group()
         ranked = sorted(groups, key=lambda group: group not in topology.front())
         systems = list(dict.fromkeys(groups[group].system for group in ranked))

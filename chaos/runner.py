@@ -30,7 +30,7 @@ from chaos.registry import WORKLOADS
 from chaos.runtime import images
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.runtime.docker import owner
-from chaos.runtime.groups import RunningGroup, versions, wanted_images
+from chaos.runtime.groups import RunningGroup, builds, versions, wanted_images
 from chaos.sampler import Sampler
 from chaos.spec.files import LoadedExperiment
 from chaos.spec.parts import client_options, parts, served
@@ -309,6 +309,10 @@ def _shape(order: Order) -> LoadShape:
         distribution=workload.distribution,
         seed=order.seed,
         options=workload.options,
+        probes={
+            name: {"every_s": probe.every_ns / 1e9, "objective": probe.objective}
+            for name, probe in order.loaded.topology.probes.items()
+        },
     )
 
 
@@ -389,5 +393,6 @@ def images_for(
 ) -> dict[str, str]:
     """Have the images a topology needs, pulled or built: {what each is kept under: image id}."""
     wanted = wanted_images(topology)
-    ids = images.ensure(wanted.values(), client=client, progress=progress)
+    built = builds(topology)
+    ids = images.ensure(wanted.values(), client=client, progress=progress, builds=built)
     return {name: ids[reference] for name, reference in wanted.items()}

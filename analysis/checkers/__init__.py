@@ -40,6 +40,7 @@ FILES: Mapping[str, str] = {  # property → its module here
     "session-guarantees": "session_guarantees",
     "long-fork": "long_fork",
     "log": "log",
+    "probes": "probes",
     "list-append": "list_append",
     "rw-register": "rw_register",
     "read-uncommitted": "isolation",

@@ -16,6 +16,7 @@ JEPSEN_COUNTER = "jepsen.checker/counter, https://jepsen-io.github.io/jepsen/jep
 JEPSEN_BANK = "jepsen.tests.bank, https://jepsen-io.github.io/jepsen/jepsen.tests.bank.html"
 JEPSEN_LOG = "jepsen.tests.kafka, https://jepsen-io.github.io/jepsen/jepsen.tests.kafka.html"
 LONG_FORK = "Sovran et al. 2011, doi:10.1145/2043556.2043592 (long fork)"
+SRE = "Beyer et al. 2016, Site Reliability Engineering, ch. 4 (service level objectives)"
 TERRY = "Terry et al. 1994, doi:10.1109/PDIS.1994.331722"
 DIJKSTRA = "Dijkstra 1965, doi:10.1145/365559.365617"
 BURROWS = "Burrows 2006, The Chubby lock service, OSDI '06 (sequencers)"

@@ -365,6 +365,7 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
     "bank": bank.OBSERVED,
     "session-guarantees": sessions.OBSERVED,
     "long-fork": long_fork.OBSERVED,
+    "probes": probes.OBSERVED,
     "log": log.OBSERVED,
     "authorised-edits": edits.OBSERVED,
 }  # fmt: skip
@@ -384,6 +385,7 @@ FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]
     "bank": (bank.figures, bank.right),
     "session-guarantees": (sessions.figures, sessions.right),
     "long-fork": (long_fork.figures, long_fork.right),
+    "probes": (probes.figures, probes.right),
     "log": (log.figures, log.right),
     "authorised-edits": (edits.figures, edits.right),
 }

@@ -108,9 +108,25 @@ def own_link(node: str) -> Link:
 
 
 def react(scene: Scene, link: Link, within_s: float = REACTION_S) -> Reaction:
-    """Connect through `link`, send what a live server answers at once, see what comes back."""
+    """Connect through `link`, send what a live server answers at once, see what comes back.
+
+    A node that listens nowhere is judged by its processes.
+    """
+    group = scene.cluster.group(link.node)
+    if link.port not in group.ports(link.node):
+        return _runs(scene, link.node)
     address = scene.cluster.address(link.node, link.port, link.zone)
-    return request(address, scene.cluster.group(link.node).knock(link.port), within_s)
+    return request(address, group.knock(link.node, link.port), within_s)
+
+
+def _runs(scene: Scene, node: str) -> Reaction:
+    """What the kernel says of the node's processes, in the words of an answer: there is one that
+    runs; all stand still; there is none."""
+    began_ns = time.monotonic_ns()
+    states = {row[2] for row in scene.cluster.agents()[node].ask("processes")["processes"]}
+    kind = "answered" if states - set("ZXTtD") else "silent" if states - set("ZX") else "refused"
+    now_ns = time.monotonic_ns()
+    return Reaction(kind, (now_ns - began_ns) / 1e6, now_ns)
 
 
 def wait_answer(scene: Scene, link: Link, deadline_s: float) -> Reaction:

@@ -285,9 +285,8 @@ class ClientSlowClose(OnLinks):
 
     def look(self, scene: Scene, link: Link, within_s: float) -> Reading:
         """From our close to the other side's."""
-        end, ms = hang_up(
-            self.address(scene, link), scene.cluster.group(link.node).knock(link.port), within_s
-        )
+        knock = scene.cluster.group(link.node).knock(link.node, link.port)
+        end, ms = hang_up(self.address(scene, link), knock, within_s)
         return Reading(end="enough" if end in ("closed", "reset") else end, ms=ms)
 
     def wrong(self, before: Reading, reading: Reading) -> str:

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from chaos.agent.link import ask_all
+from chaos.errors import FaultError
 from chaos.faults.base import CONFIRMED, INCONCLUSIVE, MISMATCH, Probe, Scene, own_link
 from chaos.faults.nodes import BACK_S, OnNodes
 from chaos.runtime.cluster import HINDERED
@@ -31,7 +32,7 @@ SERVED = "served"
 def newcomer(scene: Scene, node: str, within_s: float = NEWCOMER_S) -> str:
     """What a new client gets: served, or how it was turned away (refused, closed, silent, …)."""
     link = own_link(node)
-    handshake = scene.cluster.group(node).handshake(link.port)
+    handshake = scene.cluster.group(node).handshake(node, link.port)
     try:
         address = scene.cluster.address(link.node, link.port, link.zone)
         with socket.create_connection(address, timeout=within_s) as line:
@@ -128,11 +129,13 @@ class ConnectionExhaustion(_Exhaustion):
     def _asked(self, scene: Scene, node: str) -> dict[str, Any]:
         """What the agent of a node is to do."""
         group = scene.cluster.group(node)
-        handshake = group.handshake("db")
+        if "db" not in group.ports(node):
+            raise FaultError(f"{node} listens nowhere that could be filled")
+        handshake = group.handshake(node, "db")
         return {
             "fault": self.id,
             "address": next(n.address for n in scene.cluster.nodes if n.name == node),
-            "port": group.system.ports["db"],
+            "port": group.ports(node)["db"],
             "say": handshake.say.hex(),
             "served": handshake.served.hex(),
             "after": handshake.after,

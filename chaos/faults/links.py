@@ -188,7 +188,7 @@ class OnLinks:
 
     def request(self, scene: Scene, link: Link, within_s: float) -> Talk:
         """What a live server answers at once."""
-        knock = scene.cluster.group(link.node).knock(link.port)
+        knock = scene.cluster.group(link.node).knock(link.node, link.port)
         return talk(self.address(scene, link), knock, want_bytes=1, within_s=within_s)
 
     def address(self, scene: Scene, link: Link) -> Address:

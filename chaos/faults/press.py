@@ -23,9 +23,12 @@ ANSWER_S = 0.5
 
 def press(scene: Scene, nodes: Sequence[str], seconds: float) -> dict[str, float | None]:
     """Ask every node that long; node → median ms of a whole answer, None when there was none."""
+    group = scene.cluster.group
+    listens = {node: own_link(node).port in group(node).ports(node) for node in nodes}
     with ThreadPoolExecutor(len(nodes) * ASKERS or 1) as pool:
         jobs = {
-            node: [pool.submit(_ask, scene, node, seconds) for _ in range(ASKERS)] for node in nodes
+            node: [pool.submit(_ask, scene, node, seconds) for _ in range(ASKERS * listens[node])]
+            for node in nodes
         }
         times = {node: [ms for job in mine for ms in job.result()] for node, mine in jobs.items()}
     return {n: round(statistics.median(ms), 2) if ms else None for n, ms in times.items()}
@@ -34,7 +37,7 @@ def press(scene: Scene, nodes: Sequence[str], seconds: float) -> dict[str, float
 def _ask(scene: Scene, node: str, seconds: float) -> list[float]:
     link = own_link(node)
     address = scene.cluster.address(link.node, link.port, link.zone)
-    knock = scene.cluster.group(link.node).knock(link.port)
+    knock = scene.cluster.group(link.node).knock(link.node, link.port)
     much = scene.cluster.group(link.node).bulk(link.port, 0, ANSWER_BYTES)
     end = time.monotonic() + seconds
     times: list[float] = []

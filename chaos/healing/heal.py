@@ -271,7 +271,11 @@ def _answer(remains: Remains, node: str, restless: bool) -> Reaction:
     if remains.cluster is None:
         return Reaction("not asked: the clients' pod does not run", 0.0, time.monotonic_ns())
     try:
-        knock = remains.cluster.group(node).system.knocks["db"]
+        group = remains.cluster.group(node)
+        if "db" not in group.ports(node):  # nobody can ask it: whether it runs has to do
+            kind = "answered" if _there(remains, node, start=restless) else "gone"
+            return Reaction(kind, 0.0, time.monotonic_ns())
+        knock = group.knock(node, "db")
         address = remains.cluster.address(node, "db")
     except (AftershockError, KeyError) as error:
         return Reaction(f"not asked: {error}", 0.0, time.monotonic_ns())

@@ -29,6 +29,7 @@ from chaos.runtime.docker import (
 )
 from chaos.runtime.toxiproxy import OBSERVER, Link
 from chaos.systems.base import Address, HasRoles, Node, System
+from chaos.systems.placing import HasOwnPorts
 
 ROLE_TIMEOUT_S = 1.0
 
@@ -63,6 +64,18 @@ class AttachedGroup:
     def address(self, node: str, port: str, zone: str | None = None) -> Address:
         """Where to dial `port` of `node` through `zone`'s link, or the controller's own."""
         return self.cluster.address(node, port, zone)
+
+    def ports(self, node: str) -> Mapping[str, int]:
+        """Port name → port of one of its nodes."""
+        if isinstance(self.system, HasOwnPorts):
+            return self.system.node_ports(node, self.settings)
+        return self.system.ports
+
+    def knock(self, node: str, port: str) -> bytes:
+        """What a live server on that port answers at once."""
+        if isinstance(self.system, HasOwnPorts):
+            return self.system.node_knock(node, port, self.settings)
+        return self.system.knocks[port]
 
 
 class AttachedCluster:

@@ -14,7 +14,7 @@ import docker
 
 from chaos.agent.link import AgentLink, ask_all
 from chaos.errors import AftershockError, ClusterError
-from chaos.runtime import base_links, groups
+from chaos.runtime import base_links, engine, groups
 from chaos.runtime.claims import Claims
 from chaos.runtime.clients import ClientsPod
 from chaos.runtime.disks import Disk
@@ -121,10 +121,13 @@ class RunningCluster:
         self.pods[node.name] = pod
         peers = {n.name: n.address for n in self.nodes if n.name != node.name}
         self.hello[node.name] = pod.start_agent(
-            plan.images["agent"], self._network.name, peers, self.layout.aliases(node.name)
+            plan.images["agent"],
+            self._network.name,
+            peers,
+            self.layout.aliases(node.name),
+            (group := self.group(node.name)).names(node.name),
         )
         self._delay(node.name, pod.link)
-        group = self.group(node.name)
         told = group.advertised(node.name, specs, proxies.result)
         pod.start_databases(told, group.images(plan.images))
 
@@ -132,10 +135,10 @@ class RunningCluster:
         alias, own = self.layout.alias, self.layout.nodes
         upstreams = {
             Link(zone, node, port): (own[node] if zone == OBSERVER else alias(node, zone))
-            + f":{self.group(node).number(port, zone)}"
+            + f":{self.group(node).number(port, zone, node)}"
             for zone in (OBSERVER, *self.zones)
             for node in own
-            for port in self.group(node).system.ports
+            for port in self.group(node).ports(node)
         }
         self.hello[CLIENTS] = self.clients.start(
             self._plan.images,
@@ -156,7 +159,7 @@ class RunningCluster:
         return json.dumps(
             {
                 "groups": {
-                    name: {"system": group.system.name, "settings": dict(group.settings)}
+                    name: {"system": group.system.name, "settings": group.told()}
                     for name, group in self.groups.items()
                 },
                 "nodes": [dataclasses.asdict(node) for node in self.nodes],
@@ -193,6 +196,13 @@ class RunningCluster:
         """Where to dial `port` of `node`: the controller's own link, or that of a client zone."""
         return self.clients.addresses[Link(zone or OBSERVER, node, port)]
 
+    def containers(self, nodes: Iterable[str]) -> dict[str, Any]:
+        """Where another process of this host runs commands: the engine, and containers by node."""
+        found = engine.require()
+        where = {"engine": found.url, "certificates": str(found.certificates or "")}
+        ids = {node: self.pods[node].container_ids().values() for node in nodes}
+        return where | {node: next(iter(its), "") for node, its in ids.items()}
+
     def ways(self, sources: Iterable[str], destinations: Iterable[str]) -> list[Way]:
         """Every directed way from any source to any destination; places are nodes' names and
         `clients@ZONE` (chaos/runtime/ways.py)."""
@@ -204,7 +214,7 @@ class RunningCluster:
 
     def ports(self, *names: str | int) -> list[int]:
         """The numbers of ports given by name or number, in whatever group; all if none are."""
-        every = [port for group in self.groups.values() for port in group.system.ports]
+        every = [port for node in self.nodes for port in self.group(node.name).ports(node.name)]
         found = [groups.port_numbers(self.groups.values(), port) for port in names or every]
         return list(dict.fromkeys(number for numbers in found for number in numbers))
 

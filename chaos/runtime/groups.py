@@ -29,7 +29,8 @@ from chaos.systems.base import (
     Step,
     System,
 )
-from chaos.systems.placing import Advertises, UsesGroups
+from chaos.systems.compose.project import PROJECT, Build
+from chaos.systems.placing import Advertises, HasOwnPorts, UsesGroups
 
 if TYPE_CHECKING:
     from chaos.runtime.cluster import RunningCluster
@@ -43,6 +44,8 @@ class RunningGroup:
         self.spec = spec
         self.system: System = SYSTEMS.get(spec.system)
         self.settings: Mapping[str, Any] = spec.settings
+        if spec.project is not None:
+            self.settings = {**spec.settings, PROJECT: spec.project}
         self._cluster = cluster
 
     @property
@@ -58,17 +61,21 @@ class RunningGroup:
         others = {word: groups[name].nodes for word, name in self.spec.uses.items()}
         return self.system.containers_beside(node, self.nodes, self.settings, others)
 
-    def number(self, port: str, zone: str) -> int:
-        """The number of `port` for those who come through the links of `zone`."""
+    def number(self, port: str, zone: str, node: str = "") -> int:
+        """The number of `port` for those who come through the links of `zone`; of `node`, if its
+        nodes differ in that."""
         if isinstance(self.system, Advertises) and zone in self._cluster.zones:
             return self.system.zone_port(port, self._cluster.zones.index(zone))
-        return self.system.ports[port]
+        return self.ports(node)[port]
 
     def numbers(self, port: str) -> list[int]:
-        """All numbers of `port`, the nodes' own first."""
+        """All numbers of `port`, the nodes' own first; none if there is no such port."""
         zones = self._cluster.zones
-        own = self.system.ports[port]
-        return list(dict.fromkeys([own, *(self.number(port, zone) for zone in zones)]))
+        nodes = [node.name for node in self.nodes]
+        every = [self.ports(node) for node in nodes]
+        own = [ports[port] for ports in every if port in ports]
+        told = [self.number(port, zone, nodes[0]) for zone in zones if port in every[0]]
+        return list(dict.fromkeys([*own, *told]))
 
     def advertised(
         self, node: str, specs: Sequence[ContainerSpec], linked: Callable[[], None]
@@ -85,28 +92,53 @@ class RunningGroup:
 
     def images(self, ids: Mapping[str, str]) -> dict[str, str]:
         """This group's images, folder → id, of those of the whole topology (`wanted_images`)."""
-        return {folder: ids[self.spec.image_key(folder)] for folder in self.system.images}
+        own = {folder: ids[self.spec.image_key(folder)] for folder in self.system.images}
+        services = self.spec.project.images() if self.spec.project else {}
+        return own | {key: ids[key] for key in services}
+
+    def ports(self, node: str) -> Mapping[str, int]:
+        """Port name → port of one of its nodes."""
+        if isinstance(self.system, HasOwnPorts):
+            return self.system.node_ports(node, self.settings)
+        return self.system.ports
+
+    def names(self, node: str) -> Sequence[str]:
+        """What one of its nodes is called in the test network, besides its name."""
+        if isinstance(self.system, HasOwnPorts):
+            return self.system.node_names(node, self.settings)
+        return ()
 
     def endpoints(self, zone: str) -> dict[str, dict[str, Address]]:
         """{node: {port name: address}} through the links of `zone`; of the nodes that have data."""
         return {
-            node.name: {port: self.address(node.name, port, zone) for port in self.system.ports}
+            node.name: {port: self.address(node.name, port, zone) for port in self.ports(node.name)}
             for node in self.nodes
             if node.role != "arbitrator"
         }
 
     def client_settings(self) -> dict[str, Any]:
         """The settings as a client gets them: with the nodes' own addresses, and their regions."""
-        return {
-            **self.settings,
+        found = {
+            **self.told(),
             "_addresses": {node.name: node.address for node in self.nodes},
             "_regions": {node.name: node.region for node in self.nodes},
         }
+        if isinstance(self.system, HasOwnPorts):
+            found |= self.system.client_settings(self.settings)
+            found["_containers"] = self._cluster.containers([node.name for node in self.nodes])
+        return found
+
+    def told(self) -> dict[str, Any]:
+        """The settings as JSON that may be seen: of a Compose file no environment."""
+        project = self.spec.project
+        return {**self.spec.settings, **({PROJECT: project.told()} if project else {})}
 
     # What faults and samples ask of the system.
 
-    def knock(self, port: str) -> bytes:
+    def knock(self, node: str, port: str) -> bytes:
         """What a live server on that port answers at once."""
+        if isinstance(self.system, HasOwnPorts):
+            return self.system.node_knock(node, port, self.settings)
         return self.system.knocks[port]
 
     def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes | None:
@@ -114,11 +146,11 @@ class RunningGroup:
         sizes = (request_bytes, answer_bytes)
         return self.system.bulk(port, *sizes) if isinstance(self.system, HasBulk) else None
 
-    def handshake(self, port: str) -> Handshake:
+    def handshake(self, node: str, port: str) -> Handshake:
         """How a connection to that port begins that the server counts, and serves."""
         if isinstance(self.system, HasHandshakes) and port in self.system.handshakes:
             return self.system.handshakes[port]
-        return Handshake(say=self.knock(port), served=b"")
+        return Handshake(say=self.knock(node, port), served=b"")
 
     def clock(self, node: str, timeout_s: float) -> Callable[[], ClockReading | None] | None:
         """A function that asks the node what time it is; None where the system has no such."""
@@ -174,6 +206,14 @@ class RunningGroup:
         """Start the node's database containers again, unless a fault keeps the node down."""
         self._cluster.start(node)
 
+    def ended(self, node: str) -> int | None:
+        """The exit code once all of the node's containers have ended; None while one has not."""
+        return self._cluster.pods[node].ended()
+
+    def log(self, node: str, lines: int) -> str:
+        """The last lines that the node has written."""
+        return self._cluster.pods[node].logs(lines)
+
     def wait(self, what: str, done: Callable[[], bool], deadline_s: float = 30.0) -> None:
         """Poll `done` until true; after the deadline ClusterError with the nodes' last lines."""
         self._cluster.wait(what, done, deadline_s)
@@ -220,7 +260,14 @@ def wanted_images(topology: Topology) -> dict[str, str]:
     for group in groups:
         for folder in SYSTEMS.get(group.system).images:
             wanted[group.image_key(folder)] = group.image.get(folder, folder)
+        wanted |= group.project.images() if group.project else {}
     return wanted
+
+
+def builds(topology: Topology) -> dict[str, Build]:
+    """The images that a Compose file builds: what stands for their references → how."""
+    projects = [group.project for group in topology.each_group().values() if group.project]
+    return {name: how for project in projects for name, how in project.builds().items()}
 
 
 def versions(topology: Topology) -> dict[str, str]:
@@ -235,5 +282,4 @@ def port_numbers(groups: Iterable[RunningGroup], port: str | int) -> list[int]:
     """A port given by number, or the numbers that the groups have under that name."""
     if isinstance(port, int):
         return [port]
-    found = [n for g in groups if port in g.system.ports for n in g.numbers(port)]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(n for group in groups for n in group.numbers(port)))

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import certifi
@@ -61,6 +62,9 @@ class Recipe:
     @property
     def content(self) -> str:
         """12 hex digits over every file of the folder and how the base image is made."""
+        return self._content()
+
+    def _content(self) -> str:
         digest = hashlib.sha256(base_image.DEFINITION.encode())
         for path in self._files():
             link = path.is_symlink()
@@ -85,8 +89,24 @@ class Recipe:
                 entry = tarfile.TarInfo(CA_FILE)
                 entry.size, entry.mode = len(bundle), 0o644
                 tar.addfile(entry, io.BytesIO(bundle))
+            self._more(tar)
         buffer.seek(0)
         return buffer
+
+    def bases(self) -> list[str]:
+        """Images of others that it stands on, besides our base: none."""
+        return []
+
+    def options(self) -> dict[str, Any]:
+        """What else the engine is told, in its driver's words."""
+        return {}
+
+    def arguments(self) -> dict[str, str]:
+        """Build arguments of its own."""
+        return {}
+
+    def _more(self, tar: tarfile.TarFile) -> None:
+        """Files of the context that are in no folder: none."""
 
     def _files(self) -> list[Path]:
         return sorted(p for p in self.root.rglob("*") if p.is_symlink() or p.is_file())
@@ -188,8 +208,8 @@ def _run(
     try:
         for event in client.api.build(
             fileobj=recipe.context(), custom_context=True, tag=tag, rm=True, forcerm=True,
-            decode=True, labels=dict(labels), buildargs=arguments, network_mode=network,
-            nocache=fresh, timeout=SILENCE_S,
+            decode=True, labels=dict(labels), buildargs=arguments | recipe.arguments(),
+            network_mode=network, nocache=fresh, timeout=SILENCE_S, **recipe.options(),
         ):  # fmt: skip
             lines = [line for line in str(event.get("stream", "")).splitlines() if line.strip()]
             last.extend(lines)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MappingProxyType
 
 import docker
 from docker.errors import APIError, ImageNotFound
@@ -25,8 +26,10 @@ from chaos.errors import ImageError
 from chaos.registry import did_you_mean
 from chaos.runtime import base_image, image_build
 from chaos.runtime.base_image import Progress, Report
+from chaos.runtime.context_build import recipes
 from chaos.runtime.docker import engine_errors
 from chaos.runtime.image_build import LABEL_IMAGE, Recipe
+from chaos.systems.compose.project import Build
 
 __all__ = [
     "Image", "Progress", "Report", "build", "content_hash", "ensure", "folders", "list_images",
@@ -84,6 +87,7 @@ def ensure(
     progress: Report,
     folder: Path | None = None,
     fresh: bool = False,
+    builds: Mapping[str, Build] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Have every wanted image: {name or reference → image id}.
 
@@ -92,7 +96,9 @@ def ensure(
     thread. ImageError carries the last lines of a failed build, after the others have ended.
     """
     unique = list(dict.fromkeys(wanted))
-    ours = {name: _recipe(name, folder) for name in unique if not _is_foreign(name)}
+    ours = recipes({name: builds[name] for name in unique if name in builds})
+    known = [name for name in unique if name not in ours and not _is_foreign(name)]
+    ours |= {name: _recipe(name, folder) for name in known}
     tags = {name: ours[name].reference if name in ours else name for name in unique}
     done: dict[str, str] = {}
     with engine_errors("looking for images"):
@@ -103,15 +109,22 @@ def ensure(
                 progress(Progress(name=name, state="present", seconds=0.0))
     missing = [name for name in unique if name not in done]
     base_id = ""
-    if any(ours[name].needs_base for name in missing if name in ours):
-        base_id = base_image.ensure(client, progress)
 
     def make(name: str, report: Report) -> str:
         if name in ours:
             return image_build.build(client, ours[name], base_id, report, fresh=fresh)
         return base_image.pull(client, name, report)
 
-    done.update(_side_by_side(missing, make, progress))
+    # What cannot be had at all is said before anything is built.
+    building = [name for name in missing if name in ours]
+    with engine_errors("looking for images"):
+        under = dict.fromkeys(base for name in building for base in ours[name].bases())
+        foreign = [name for name in under if image_build.image_id(client, name) is None]
+    foreign += [name for name in missing if name not in ours]
+    done.update(_side_by_side(foreign, make, progress, "pulled"))
+    if any(ours[name].needs_base for name in building):
+        base_id = base_image.ensure(client, progress)
+    done.update(_side_by_side(building, make, progress))
     return {name: done[name] for name in unique}
 
 
@@ -222,9 +235,10 @@ def _recipe(name: str, folder: Path | None) -> Recipe:
 
 
 def _side_by_side(
-    wanted: list[str], make: Callable[[str, Report], str], progress: Report
+    wanted: list[str], make: Callable[[str, Report], str], progress: Report, done: str = "built"
 ) -> dict[str, str]:
-    """`make` each name in a thread; progress is reported here, in the caller's thread.
+    """`make` each name in a thread; progress is reported here, in the caller's thread: `done` in
+    the end. All that failed are named in one error.
 
     Daemon threads: when Ctrl-C ends this process, their connections close and the engine stops
     building.
@@ -235,11 +249,8 @@ def _side_by_side(
     def work(name: str) -> None:
         with slots:
             started = time.monotonic()
-            state, result = "built", make_or_error(name)
-            if isinstance(result, Exception):
-                state = "failed"
-            elif _is_foreign(name):
-                state = "pulled"
+            result = make_or_error(name)
+            state = "failed" if isinstance(result, Exception) else done
             events.put(Progress(name=name, state=state, seconds=time.monotonic() - started))
             events.put((name, result))
 
@@ -252,15 +263,32 @@ def _side_by_side(
     for name in wanted:
         threading.Thread(target=work, args=(name,), name=f"image {name}", daemon=True).start()
     made: dict[str, str] = {}
-    failed: list[Exception] = []
+    failed: dict[str, Exception] = {}
     while len(made) + len(failed) < len(wanted):
         event = events.get()
         if isinstance(event, Progress):
             progress(event)
         elif isinstance(event[1], Exception):
-            failed.append(event[1])
+            failed[event[0]] = event[1]
         else:
             made[event[0]] = event[1]
     if failed:
-        raise failed[0]
+        raise _cannot_be_had(failed)
     return made
+
+
+def _cannot_be_had(failed: Mapping[str, Exception]) -> Exception:
+    """One error for all; the only one as it is, and one that is no image's fault before others."""
+    other = [error for error in failed.values() if not isinstance(error, ImageError)]
+    if other or len(failed) == 1:
+        return other[0] if other else next(iter(failed.values()))
+    lines = []
+    for name, error in sorted(failed.items()):
+        said = error.detail.strip().splitlines() if isinstance(error, ImageError) else []
+        lines += [f"{name}: {error.args[0]}", *(f"    {line}" for line in said[-6:])]
+    fixes = dict.fromkeys(e.fix for e in failed.values() if isinstance(e, ImageError) and e.fix)
+    return ImageError(
+        f"{len(failed)} images cannot be had: {', '.join(sorted(failed))}",
+        detail="\n".join(lines),
+        fix="; ".join(fixes),
+    )

@@ -18,6 +18,7 @@ from docker.types import LogConfig
 
 from chaos.agent.link import AgentLink
 from chaos.errors import ClusterError
+from chaos.runtime.copies import copied
 from chaos.runtime.disks import Disk, data_places, group_folder, volume_options
 from chaos.runtime.docker import LABEL_NODE, LABEL_PART, LABEL_ZONE, archive, engine_errors
 from chaos.systems.base import ContainerSpec, Node
@@ -41,6 +42,8 @@ class Pod:
         self.node = node
         self.link: AgentLink
         self._client = client
+        self._run = prefix
+        self._run_labels = dict(labels)
         self._prefix = f"{prefix}-{node.name}"
         self._labels = {**labels, LABEL_NODE: node.name, LABEL_ZONE: node.zone}
         self._agent: Any = None
@@ -49,19 +52,26 @@ class Pod:
         self.disks: Mapping[str, Disk] = {}  # container spec's name → its disk, with `disk:`
 
     def start_agent(
-        self, image: str, network: str, peers: Mapping[str, str], aliases: Sequence[str]
+        self,
+        image: str,
+        network: str,
+        peers: Mapping[str, str],
+        aliases: Sequence[str],
+        names: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Create and start the agent, attach to it, say hello; its answer.
 
-        `peers` maps the other nodes' names to addresses. `aliases`: the node's further addresses.
+        `peers` maps the other nodes' names to addresses. `aliases`: the node's further addresses;
+        `names`: its further names in the network.
         """
+        own = place_in(self._client.api, network, self.node.address, self.node.name, *names)
         self._agent, self.link = start_agent(
             self._client,
             image,
             name=f"{self._prefix}-agent",
             hostname=self.node.name,
             labels=self._labels,
-            networking=place_in(self._client.api, network, self.node.address, self.node.name),
+            networking=own,
             devices=[disk.device for disk in self.disks.values()],
         )
         hello = self.link.ask("hello", 10.0, name=self.node.name, peers=dict(peers))
@@ -74,7 +84,8 @@ class Pod:
         for spec in specs:
             self._databases[spec.name] = self._create(spec, images[spec.image])
         self.link.ask("disks", places=data_places(specs, self.disks))
-        self.start()
+        if not any(spec.later for spec in specs):
+            self.start()
 
     def recreate(self, specs: Sequence[ContainerSpec]) -> None:
         """Other containers on the volumes of those of the same names; the old ones have ended."""
@@ -86,7 +97,7 @@ class Pod:
     def _create(self, spec: ContainerSpec, image: str) -> Any:
         name = f"{self._prefix}-{spec.name}"
         joined = f"container:{self._agent.id}"
-        volumes = {}
+        binds = []
         with engine_errors(f"creating {spec.name} of {self.node.name}"):
             if spec.data_dir:
                 volume = self._client.volumes.create(
@@ -94,22 +105,32 @@ class Pod:
                     labels=self._labels,
                     driver_opts=volume_options(self.disks.get(spec.name)),
                 )
-                volumes[volume.name] = {"bind": spec.data_dir, "mode": "rw"}
+                binds.append(f"{volume.name}:{spec.data_dir}:rw")
+            binds += [f"{self._shared(at)}:{path}:rw" for path, at in spec.shared.items()]
             container = self._client.containers.create(
                 image,
-                list(spec.command),
+                list(spec.command) or None,
                 name=name,
                 environment=dict(spec.env),
                 network_mode=joined,
                 pid_mode=joined,
-                volumes=volumes,
+                volumes=binds,
                 user=spec.user,
                 labels={**self._labels, LABEL_PART: "database"},
                 log_config=LOGS,
+                **spec.options,
             )
             if spec.files:
                 container.put_archive("/", archive(spec.files))
+            if spec.copies:
+                container.put_archive("/", copied(spec.copies))
         return container
+
+    def _shared(self, volume: str) -> str:
+        """The engine's name of a volume that nodes of the run share; made if it is not there."""
+        name = f"{self._run}-shared-{volume}"
+        self._client.volumes.create(name, labels=self._run_labels)
+        return name
 
     def start(self) -> None:
         """Start the database containers, at once; those that run already are left alone."""
@@ -156,7 +177,7 @@ class Pod:
     def data_volumes(self) -> list[str]:
         """The engine's names of the volumes that hold the node's data."""
         return [m["Name"] for c in self._databases.values() for m in c.attrs["Mounts"]
-                if m["Type"] == "volume"]  # fmt: skip
+                if m["Type"] == "volume" and "-shared-" not in m["Name"]]  # fmt: skip
 
     def io_group(self, container: str) -> tuple[str, dict[str, Any]] | None:
         """Where the engine's host has a database container's control group for I/O, and the rights
@@ -216,6 +237,20 @@ class Pod:
             if container.status != "running":
                 return False
         return bool(self._databases)
+
+    def ended(self) -> int | None:
+        """The greatest exit code once all database containers have ended; None while one has not.
+
+        Those that were never started have not ended.
+        """
+        codes = []
+        for container in self._databases.values():
+            with engine_errors(f"looking at {container.name}"):
+                container.reload()
+            if container.status not in ("exited", "dead"):
+                return None
+            codes.append(int(container.attrs["State"]["ExitCode"]))
+        return max(codes, default=None)
 
     def execute(
         self, command: Sequence[str], container: str | None, user: str | None
@@ -314,9 +349,9 @@ def _start(container: Any) -> None:
         container.start()
 
 
-def place_in(api: docker.APIClient, network: str, address: str, name: str) -> Any:
-    """The networking part of a container's configuration: its network, address and name there."""
-    at = api.create_endpoint_config(ipv4_address=address, aliases=[name])
+def place_in(api: docker.APIClient, network: str, address: str, *names: str) -> Any:
+    """The networking part of a container's configuration: its network, address and names there."""
+    at = api.create_endpoint_config(ipv4_address=address, aliases=list(dict.fromkeys(names)))
     create: Any = api.create_networking_config  # its stubs ask for something else
     return create({network: at})
 

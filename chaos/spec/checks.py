@@ -13,6 +13,7 @@ from chaos.spec.group_checks import placed, systems
 from chaos.spec.target import BY_PLACE, WORDS, Side, Target
 from chaos.spec.topology import Topology
 from chaos.systems.base import HasOperators, HasRoles, Node, System
+from chaos.systems.compose.project import port_names
 from chaos.units import format_duration
 
 
@@ -84,7 +85,7 @@ def _partition(entry: PartitionEntry, path: Path, topology: Topology) -> Iterato
         yield Complaint(path=(*path, "isolate"), message="all nodes leave none on the other side")
     yield from _shape(entry, path, topology)
     there = systems(topology).values()
-    known = list(dict.fromkeys(port for system in there for port in system.ports))
+    known = _ports(topology)
     for index, port in enumerate(entry.ports):
         if isinstance(port, str) and port not in known:
             what = f"port of {' or '.join(dict.fromkeys(system.name for system in there))}"
@@ -101,6 +102,15 @@ def _partition(entry: PartitionEntry, path: Path, topology: Topology) -> Iterato
                 yield Complaint(path=(*path, "between", number, index), message=message)
             seen.add(member)
         yield from _members(members, (*path, "between", number), topology)
+
+
+def _ports(topology: Topology) -> list[str]:
+    """The names of ports that there are."""
+    found = [port for system in systems(topology).values() for port in system.ports]
+    for group in topology.each_group().values():
+        services = group.project.services.values() if group.project else ()
+        found += [port for service in services for port in port_names(service.ports)]
+    return list(dict.fromkeys(found))
 
 
 def _members(members: Sequence[Side], path: Path, topology: Topology) -> Iterator[Complaint]:

@@ -17,6 +17,7 @@ from chaos.record import rundir
 from chaos.registry import did_you_mean
 from chaos.spec.checks import check_experiment
 from chaos.spec.complaints import Complaint
+from chaos.spec.compose.topology import expand, from_compose, is_compose
 from chaos.spec.drawing import expanded
 from chaos.spec.experiment import Experiment
 from chaos.spec.load import Document, Value, parse_document, read_document
@@ -93,7 +94,22 @@ def load_topology(reference: str | Path, sets: Sequence[str] = ()) -> LoadedTopo
     document = read_document(path)
     for text in sets:
         override(document.root, _split_set(text))
-    topology, notes = _topology(document)
+    topology, notes = topology_of(document, path)
+    return LoadedTopology(topology=topology, path=path, notes=notes)
+
+
+def load_compose(path: Path, sets: Sequence[str] = ()) -> LoadedTopology:
+    """Read and check a Compose file by itself, as a topology; SpecError as for `load_topology`."""
+    if not path.exists():
+        raise SpecError(f"no Compose file at {path}", fix="name a docker-compose.yml")
+    document = read_document(path, merges=True)
+    if not is_compose(document):
+        message = "expected a Compose file (`services:`), found no such key"
+        raise SpecProblems([finding_at(document.root.mark, message)])
+    document = from_compose(path, document)
+    for text in sets:
+        override(document.root, _split_set(text))
+    topology, notes = topology_of(document, path)
     return LoadedTopology(topology=topology, path=path, notes=notes)
 
 
@@ -181,16 +197,18 @@ def _experiment(
             override(document.root, change)
     experiment = read_as(Experiment, document)
     root = document.root
-    source = beside or read_document(
-        _referred(root, ("topology",), "topology", paths.topologies(), experiment.topology, path)
-    )
+    file = path
+    if (source := beside) is None:
+        known = paths.topologies()
+        file = _referred(root, ("topology",), "topology", known, experiment.topology, path)
+        source = read_document(file)
     own = root.child("set")
     if own is not None and isinstance(own.data, dict):
         for dotted, value in own.data.items():
             override(source.root, (dotted.split("."), value))
     for steps, value in into_topology:
         override(source.root, (steps[1:], value))
-    topology, notes = _topology(source)
+    topology, notes = topology_of(source, file)
     checks = (check_workload, check_experiment, check_random)
     complaints = [complaint for check in checks for complaint in check(experiment, topology)]
     _raise(_at_places(root, complaints))
@@ -201,11 +219,13 @@ def _experiment(
     return loaded
 
 
-def _topology(document: Document) -> tuple[Topology, tuple[Finding, ...]]:
-    topology = read_as(Topology, document)
+def topology_of(document: Document, path: Path) -> tuple[Topology, tuple[Finding, ...]]:
+    """The topology that a document in the file `path` says, checked, and notes; SpecError."""
+    project, notes = expand(document, path)
+    topology = read_as(Topology, document).of_project(project)
     found = _at_places(document.root, check_topology(topology))
     _raise(found)
-    return topology, tuple(found)
+    return topology, (*notes, *found)
 
 
 def _referred(

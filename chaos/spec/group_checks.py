@@ -72,6 +72,9 @@ def _form(topology: Topology) -> Iterator[Complaint]:
     """Either one system, or groups and each node in one of them."""
     known = list(topology.groups)
     if not known:
+        if topology.system == "compose" and topology.project is None:
+            message = "the system `compose` runs what a Compose file says, and `compose:` is absent"
+            yield Complaint(path=("system",), message=message, fix="write `compose: FILE` instead")
         if topology.system is None:
             yield Complaint(
                 path=(),

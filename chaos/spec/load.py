@@ -85,8 +85,11 @@ class Document:
     findings: list[Finding] = field(default_factory=list)
 
 
-def read_document(path: Path, name: str | None = None) -> Document:
-    """Read a YAML file whose top is a mapping; SpecProblems if it cannot be read as one."""
+def read_document(path: Path, name: str | None = None, *, merges: bool = False) -> Document:
+    """Read a YAML file whose top is a mapping; SpecProblems if it cannot be read as one.
+
+    `merges`: with merge keys, which files of ours do not have and Compose files do.
+    """
     label = _printable(name or _short(path))
     try:
         if path.is_dir():
@@ -100,7 +103,7 @@ def read_document(path: Path, name: str | None = None) -> Document:
         raise _whole(label, f"cannot be read: {reason}") from None
     if len(raw) > MAX_BYTES:
         raise _whole(label, f"expected at most {MAX_BYTES // 1024} KiB of YAML, got more")
-    document = parse_document(_decode(raw, label), label)
+    document = parse_document(_decode(raw, label), label, merges=merges)
     if not isinstance(document.root.data, dict):
         got = shown(document.root.plain())
         raise SpecProblems(
@@ -115,7 +118,7 @@ def read_document(path: Path, name: str | None = None) -> Document:
     return document
 
 
-def parse_document(text: str, label: str) -> Document:
+def parse_document(text: str, label: str, *, merges: bool = False) -> Document:
     """Read YAML text; `label` is what positions call it. SpecProblems if it is not YAML."""
     lines = re.split(r"\r\n|\r|\n|\x85|\u2028|\u2029", text)
     try:
@@ -138,7 +141,7 @@ def parse_document(text: str, label: str) -> Document:
         raise _whole(label, f"is not YAML: {_printable(str(error))[:200]}") from None
     if top is None:
         raise _whole(label, "expected a mapping, got an empty file", "start from a shipped one")
-    builder = _Builder(label=label, lines=lines)
+    builder = _Builder(label=label, lines=lines, merges=merges)
     root = builder.value(top, None)
     return Document(path=label, root=root, findings=builder.findings)
 
@@ -178,6 +181,7 @@ class _Builder:
 
     label: str
     lines: list[str]
+    merges: bool
     findings: list[Finding] = field(default_factory=list)
     count: int = 0
     open_nodes: set[int] = field(default_factory=set)
@@ -205,6 +209,7 @@ class _Builder:
 
     def mapping(self, node: MappingNode) -> dict[str, Value]:
         found: dict[str, Value] = {}
+        merged: dict[str, Value] = {}
         for key_node, value_node in node.value:
             mark = self.mark(key_node)
             if not isinstance(key_node, ScalarNode):
@@ -212,7 +217,10 @@ class _Builder:
                 continue
             name = key_node.value
             self.text(name, mark)
-            if name == "<<" and key_node.tag == _PLAIN:
+            if name == "<<" and key_node.tag == _PLAIN and self.merges:
+                for key, value in self.merge(value_node, mark).items():
+                    merged.setdefault(key, value)
+            elif name == "<<" and key_node.tag == _PLAIN:
                 self.note(mark, "merge keys (`<<`) are not supported", "write the keys out")
             elif not name:
                 self.note(mark, "expected a key before the colon, got nothing")
@@ -222,6 +230,18 @@ class _Builder:
                 self.note(mark, f"the key {shown(name)} stands here twice{line}", "keep one")
             else:
                 found[name] = self.value(value_node, mark)
+        return {**{key: value for key, value in merged.items() if key not in found}, **found}
+
+    def merge(self, node: Node, mark: Mark) -> dict[str, Value]:
+        """What a merge key adds: a mapping, or several of which the first wins."""
+        whole = self.value(node, mark)
+        found: dict[str, Value] = {}
+        for part in whole.data if isinstance(whole.data, list) else [whole]:
+            if not isinstance(part.data, dict):
+                self.note(part.mark, "expected a mapping, or a list of them, to merge")
+                continue
+            for key, value in part.data.items():
+                found.setdefault(key, value)
         return found
 
     def scalar(self, node: ScalarNode, mark: Mark) -> Scalar:

@@ -29,7 +29,7 @@ from chaos.systems.base import (
     SettingRule,
     System,
 )
-from chaos.systems.placing import UsesGroups
+from chaos.systems.placing import HasOwnPorts, UsesGroups
 
 PROVIDER = "aws"
 # One-way, about half of the round trips that one sees between such regions: measure your own.
@@ -85,7 +85,13 @@ def topology_text(wish: Wish, schema: str) -> str:
     ):
         if not 1 <= got <= most:
             raise UsageError(f"expected 1 to {most} {what}, got {got}")
-    parts = _parts(SYSTEMS.get(wish.system), wish)
+    system = SYSTEMS.get(wish.system)
+    if isinstance(system, HasOwnPorts):
+        raise UsageError(
+            f"the nodes of {wish.system} are the services of a Compose file",
+            fix="`aftershock up --compose FILE`, or `compose: FILE` in a topology",
+        )
+    parts = _parts(system, wish)
     text = "\n".join(_lines(parts, wish, schema)) + "\n"
     topology = read_as(Topology, parse_document(text, wish.name))
     wrong = [each for each in check_topology(topology) if not each.note]

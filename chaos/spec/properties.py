@@ -29,6 +29,7 @@ PROPERTIES = (
     "log",
     "long-fork",
     "session-guarantees",
+    "probes",
     "list-append",
     "rw-register",
     "read-uncommitted",

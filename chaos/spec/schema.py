@@ -29,6 +29,9 @@ MODELS: dict[str, type[BaseModel]] = {
 def schema(kind: str) -> dict[str, Any]:
     """The draft-7 schema of a `topology`, `experiment`, `story` or `track-record`."""
     own: dict[str, Any] = draft7(MODELS[kind].model_json_schema(by_alias=True, mode="validation"))
+    if kind == "topology":  # a Compose file says where its services are, or that it does not matter
+        own["required"].remove("regions")
+        own["anyOf"] = [{"required": ["regions"]}, {"required": ["compose"]}]
     if (definitions := own.get("definitions", {})) and MixEntry.__name__ in definitions:
         _spread_mix(definitions)
     return {"$schema": "http://json-schema.org/draft-07/schema#", **own}

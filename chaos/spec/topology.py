@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from chaos.spec.fields import (
     ITEMS,
@@ -21,6 +21,8 @@ from chaos.spec.fields import (
     Whole,
     Wrong,
 )
+from chaos.spec.probes import Probe, with_probes
+from chaos.systems.compose.project import Project
 from chaos.units import format_size, shown
 
 ADDRESSES_MAX = 245  # for nodes and for the clients' ways to them: what a /24 has to spare
@@ -127,6 +129,7 @@ class Group:
     image: Mapping[str, str]
     uses: Mapping[str, str]  # what the system calls another group → that group's name
     nodes: Sequence[str]
+    project: Project | None = None  # of a topology with `compose:`
 
     def image_key(self, folder: str) -> str:
         """What the image of `folder` is kept under: groups may override it differently."""
@@ -152,6 +155,12 @@ class Topology(Model):
     """One sentence on what is particular about it."""
     system: Text | None = None
     """The database: a name from `aftershock list systems`."""
+    compose: Text | None = None
+    """Instead of `system`: a Compose file, relative to this one, whose services are the nodes."""
+    variables: dict[Text, Text] = Field(default_factory=dict)
+    """With `compose:`, what its `${VARIABLES}` mean, before the environment and .env."""
+    probes: dict[Name, Probe] = Field(default_factory=dict)
+    """With `compose:`, what clients ask its services, by name."""
     settings: dict[Text, Setting] = Field(default_factory=dict)
     """The database's settings; each system documents its own."""
     groups: dict[HostName, GroupSpec] = Field(default_factory=dict)
@@ -173,6 +182,7 @@ class Topology(Model):
     """Machines and disks, for the monthly price."""
     image: dict[Text, Text] = Field(default_factory=dict)
     """Container images to use instead of ours: {redis: docker.io/library/redis:8}."""
+    _project: Project | None = PrivateAttr(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -217,8 +227,19 @@ class Topology(Model):
             image=self.image,
             uses={},
             nodes=list(self.nodes),
+            project=self._project and with_probes(self._project, self.probes),
         )
         return {"": whole}
+
+    @property
+    def project(self) -> Project | None:
+        """What its Compose file says, once that was read; no part of `resolved()`."""
+        return self._project
+
+    def of_project(self, project: Project | None) -> Topology:
+        """This topology, which was spelled out from that project."""
+        self._project = project
+        return self
 
     def front(self) -> list[str]:
         """The groups that no other group uses: those that clients may mean."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chaos import paths
 from chaos.errors import SpecError
-from chaos.spec.files import find, load_experiment, load_story, load_topology
+from chaos.spec.files import find, load_compose, load_experiment, load_story, load_topology
 from chaos.spec.load import Document, read_document
 from chaos.spec.problems import Finding, SpecProblems, finding_at
 from chaos.spec.track_record import load_track_record
@@ -15,7 +15,8 @@ from chaos.spec.track_record import load_track_record
 _MARKS = {
     "story": ("beats", "questions", "facts", "reveal"),
     "experiment": ("workload", "schedule", "topology", "duration"),
-    "topology": ("nodes", "regions", "system", "clients"),
+    "topology": ("nodes", "regions", "system", "clients", "compose"),
+    "Compose file": ("services",),
     "track record": ("pairs", "seeds"),
 }
 
@@ -30,8 +31,9 @@ def kind_of(document: Document) -> str:
         [
             finding_at(
                 document.root.mark,
-                "expected a topology (`nodes:`), an experiment (`workload:`), a story (`beats:`)"
-                " or a track record (`pairs:`), got none of their keys",
+                "expected a topology (`nodes:`), an experiment (`workload:`), a story (`beats:`),"
+                " a track record (`pairs:`) or a Compose file (`services:`), got none of their"
+                " keys",
             )
         ]
     )
@@ -48,9 +50,11 @@ def validate_files(files: Iterable[str | Path]) -> list[Finding]:
 def _validate(file: str | Path) -> list[Finding]:
     try:
         path = _path(file)
-        kind = kind_of(read_document(path))
+        kind = kind_of(read_document(path, merges=True))
         if kind == "topology":
             return list(load_topology(path).notes)
+        if kind == "Compose file":
+            return list(load_compose(path).notes)
         if kind == "experiment":
             return list(load_experiment(path).notes)
         if kind == "track record":

@@ -38,6 +38,8 @@ def check_workload(experiment: Experiment, topology: Topology) -> Iterator[Compl
             what = f"operation of `{name}`"
             yield unknown(what, operation, list(workload.operations), path, key=True)
     yield from _options(experiment, workload)
+    if name == "probes":
+        yield from _probing(experiment, topology)
     yield from _properties(experiment, workload)
 
 
@@ -68,6 +70,17 @@ def _options(experiment: Experiment, workload: Workload) -> Iterator[Complaint]:
                 message=f"expected {name} from {rule.least} to {rule.most}, got {value}",
                 fix=f"it is {rule.default} if left out",
             )
+
+
+def _probing(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
+    """Probes stand in the topology, each with its own rhythm."""
+    if topology.project is not None and not topology.probes:
+        message = f"the topology `{topology.name}` has no `probes:`"
+        fix = "add some, such as `web: {service: web, http: /}`"
+        yield Complaint(path=("workload", "name"), message=message, fix=fix)
+    if experiment.workload.rate is not None:
+        message = "each probe has a rhythm of its own: `every:`"
+        yield Complaint(path=("workload", "rate"), message=message, fix="leave it out", key=True)
 
 
 def _properties(experiment: Experiment, workload: Workload) -> Iterator[Complaint]:

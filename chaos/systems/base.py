@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from chaos.record.op import Invocation, Result
@@ -43,6 +44,11 @@ class ContainerSpec:
     files: Mapping[str, str] = field(default_factory=dict)
     data_dir: str | None = None  # put on a labelled volume that survives a kill
     user: str | None = None
+    later: bool = False  # created only: `System.form` starts it
+    shared: Mapping[str, str] = field(default_factory=dict)  # path → volume that nodes share
+    # Path there, a file or folder of this host or a text, and its mode (None: as it is here).
+    copies: Sequence[tuple[str, Path | str, int | None]] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the engine, as its driver spells
 
 
 class Reachable(Protocol):

@@ -27,6 +27,37 @@ class UsesGroups(Protocol):
 
 
 @runtime_checkable
+class HasOwnPorts(Protocol):
+    """Its nodes do not all listen at the same ports; `ports` and `knocks` are empty then.
+
+    The port by which a node's life is told is called `db` here, too; a node may have none at all.
+    """
+
+    def node_ports(self, node: str, settings: Mapping[str, Any]) -> Mapping[str, int]:
+        """Port name → port of one node, each proxied per client zone."""
+
+    def node_knock(self, node: str, port: str, settings: Mapping[str, Any]) -> bytes:
+        """What a live server at that port answers at once."""
+
+    def node_names(self, node: str, settings: Mapping[str, Any]) -> Sequence[str]:
+        """What the node is called by others in the test network, besides its name."""
+
+    def client_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of the settings that clients are given, as JSON."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A cluster whose containers may end by themselves, and be started again."""
+
+    def ended(self, node: str) -> int | None:
+        """The exit code once all of the node's containers have ended; None while one has not."""
+
+    def log(self, node: str, lines: int) -> str:
+        """The last lines that the node has written."""
+
+
+@runtime_checkable
 class StartsEmpty(Protocol):
     """A database that must be told before a node that lost its data is started again.
 

@@ -21,6 +21,7 @@ class LoadShape:
     distribution: str = "uniform"  # uniform | zipf
     seed: int = 0
     options: Mapping[str, int] = field(default_factory=dict)  # of the workload's `options`
+    probes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # every_s, objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

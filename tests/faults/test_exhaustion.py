@@ -35,7 +35,8 @@ def agent(made: Any, **answers: Mapping[str, Any]) -> None:
 
 GROUP = SimpleNamespace(
     system=SimpleNamespace(ports={"db": 1}),
-    handshake=lambda port: Handshake(say=b"PING", served=b"+"),
+    ports=lambda node: {"db": 1},
+    handshake=lambda node, port: Handshake(say=b"PING", served=b"+"),
 )
 
 

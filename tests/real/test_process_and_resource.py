@@ -157,7 +157,7 @@ def test_what_the_agent_holds_ends_with_its_controller(redis: RunningCluster) ->
 
     before = limit(), cores()
     agent = redis.agents()["n1"]
-    say = redis.group("n1").handshake("db")
+    say = redis.group("n1").handshake("n1", "db")
     agent.ask("crowd", fault="f1", address=redis.nodes[0].address, port=redis.ports("db")[0],
               say=say.say.hex(), served=say.served.hex(), count=800)  # fmt: skip
     agent.ask("burn", fault="f2", share=0.3, core=0, for_s=60)

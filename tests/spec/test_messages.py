@@ -61,7 +61,7 @@ small.yaml:9:22: expected a whole number, got `yes`
   9 | clients: {a: 010, c: yes}
     |                      ^^^""",
     (("clients: {a: 2}", "client: {a: 2}"),): """\
-small.yaml:9:1: unknown key `client`; expected one of name, about, system, settings, groups, \
+small.yaml:9:1: unknown key `client`; expected one of name, about, system, compose, variables, probes, settings, groups, \
 regions, links, nodes, clients, disk, cost, image
   9 | client: {a: 2}
     | ^^^^^^
