@@ -23,7 +23,7 @@ from typing import Any
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, IncompatibleProtocolError
 
 from chaos.systems.base import Address, NotConnected
 
@@ -49,6 +49,8 @@ class Line:
                     heartbeat=0,
                 )
             )
+        except IncompatibleProtocolError as error:  # so pika calls a connection that was ended
+            raise NotConnected(f"{address[0]}:{address[1]} hung up before its greeting") from error
         except (AMQPError, AMQPConnectorException, OSError) as error:
             raise NotConnected(f"connecting to {address[0]}:{address[1]}: {error!r}") from error
         try:
