@@ -174,7 +174,7 @@ def raised(error):
         (BrokenPipeError(), False, "broken-connection"),
         (raised(ChannelClosedByBroker(404, "NOT_FOUND - home node down")), True, "queue-down"),
         (raised(ChannelClosedByBroker(406, "no local replica")), True, "no-replica"),
-        (raised(TimeoutError("no answer within 1 s")), True, "nothing-taken"),
+        (raised(TimeoutError("no answer within 1 s")), True, "no-answer"),
         (raised(StreamLostError("reset")), True, "nothing-taken"),
         (AssertionError("something nobody has seen"), False, "unknown"),
     ],

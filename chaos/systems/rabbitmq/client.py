@@ -62,6 +62,14 @@ ERRORS = (
         reason="406: the stream has no replica on this node, or it does not run; nothing was read",
     ),
     ErrorRule(
+        code="no-answer",
+        kind=Undone,
+        pattern=r"TimeoutError",
+        definite=True,
+        reason="no answer in time; what was given out and not acknowledged goes back, once the node "
+        "notices that the channel is gone",
+    ),
+    ErrorRule(
         code="nothing-taken",
         kind=Undone,
         definite=True,
