@@ -1,0 +1,1 @@
+"""Local-first peers: an Automerge document on every node."""
