@@ -66,7 +66,7 @@ ERRORS = (
         kind=Undone,
         pattern=r"TimeoutError",
         definite=True,
-        reason="no answer in time; what was given out and not acknowledged goes back, once the node "
+        reason="no answer in time; what was given out and not acknowledged goes back once the node "
         "notices that the channel is gone",
     ),
     ErrorRule(

@@ -1,18 +1,21 @@
 """What one RabbitMQ node says of itself: which queues it leads, and how long they are.
 
 A node that leads a queue is a `primary`, and its shard names all the queues that it leads. Others
-hand on what clients send them, and follow: they are a `replica` of those queues that the leader
-leads of the first queue they know. While there is no queue all are `member`s. A node whose Erlang
-runs and RabbitMQ does not starts, or has paused because it is in a minority: a `candidate`.
+hand on what clients send them: they are a `replica` of all queues. While there is no queue all are
+`member`s. A node whose Erlang runs and RabbitMQ does not starts, or has paused because it is in a
+minority: a `candidate`.
 
 Who leads is what the node itself has written down, so that two can say it of themselves at once.
-The figures are those of the leader's own processes, a second old at most.
+But before it answers it asks the others whether they run, and of those that are cut off it waits
+for an answer until it takes them for down. Meanwhile the figures tell, which are the node's own:
+only who leads a queue has its length.
 """
 
 from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +31,7 @@ READY, UNACKED = (
 )
 TERM = "rabbitmq_detailed_raft_term_total"
 NAMES = b"\x00\x01n"  # asks Erlang's port mapper for the names it knows
+AGAIN_S = 1.0  # a node that waits for others is not asked at once again
 Figures = Mapping[tuple[str, str], int]  # (figure, queue) → value
 
 
@@ -41,18 +45,43 @@ class Observer:
         }
         self._timeout_s = timeout_s
         self._kept: dict[str, Connection] = {}
+        self._known: Sequence[Mapping[str, Any]] = ()  # the queues, as it said last
+        self._ask_at_s = 0.0
 
     def observe(self) -> Observation:
         """Never raises: no answer is an answer too."""
         try:
-            queues = checked(self._kept_open("management").request("GET", QUEUES, None, HEADERS))
-            figures = checked(self._kept_open("metrics").fetch("GET", FIGURES))
+            figures = figures_of(checked(self._kept_open("metrics").fetch("GET", FIGURES)).decode())
+            queues = self._queues()
         except FAILURES as error:
             self._kept.clear()
-            if isinstance(error, TimeoutError) or "timed out" in str(error):
+            if _late(error):
                 return Observation(role="unknown", note=str(error))
             return self._silence(error)
-        return observation(rabbit(self._node), queues, figures_of(figures.decode()))
+        own = rabbit(self._node)
+        if queues is None and not self._known:
+            return Observation(role="unknown", note="it waits for other nodes")
+        if queues is None:
+            queues = [
+                {"name": queue["name"], "leader": own if leads(queue["name"], figures) else None}
+                for queue in self._known
+            ]
+        return observation(own, queues, figures)
+
+    def _queues(self) -> Sequence[Mapping[str, Any]] | None:
+        """The queues as the node knows them; None while it waits for other nodes."""
+        if time.monotonic() < self._ask_at_s:
+            return None
+        try:
+            answer = self._kept_open("management").request("GET", QUEUES, None, HEADERS)
+        except FAILURES as error:
+            self._kept.pop("management", None)
+            if not _late(error):
+                raise
+            self._ask_at_s = time.monotonic() + AGAIN_S
+            return None
+        self._known = checked(answer)
+        return self._known
 
     def _kept_open(self, port: str) -> Connection:
         if port not in self._kept:
@@ -75,6 +104,15 @@ class Observer:
         return Observation(role="down", note=str(error))
 
 
+def _late(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or "timed out" in str(error)
+
+
+def leads(queue: str, figures: Figures) -> bool:
+    """Whether the node has the queue's length among its own figures."""
+    return (READY, queue) in figures
+
+
 def figures_of(text: str) -> Figures:
     """Prometheus' text, by figure and queue."""
     found = re.findall(r'^(\w+)\{[^}]*queue="([^"]*)"[^}]*\} ([0-9]+)', text, re.MULTILINE)
@@ -86,20 +124,15 @@ def observation(own: str, queues: Sequence[Mapping[str, Any]], figures: Figures)
     leaders = {str(queue["name"]): queue.get("leader") or queue.get("node") for queue in queues}
     if not leaders:
         return Observation(role="member", note="there are no queues")
-    led: dict[Any, list[str]] = {}
-    for name in sorted(leaders):
-        led.setdefault(leaders[name], []).append(name)
-    shard = ",".join(led.get(own) or led[leaders[min(leaders)]])
-    if own not in led:
-        return Observation(role="replica", shard=shard)
-    terms = [figures[TERM, name] for name in led[own] if (TERM, name) in figures]
+    led = sorted(name for name, leader in leaders.items() if leader == own)
+    if not led:
+        return Observation(role="replica", shard=",".join(sorted(leaders)))
+    terms = [figures[TERM, name] for name in led if (TERM, name) in figures]
     return Observation(
         role="primary",
-        shard=shard,
+        shard=",".join(led),
         term=max(terms, default=None),
-        note="; ".join(
-            _depth(queue, figures) for queue in queues if leaders[str(queue["name"])] == own
-        ),
+        note="; ".join(_depth(queue, figures) for queue in queues if queue["name"] in led),
     )
 
 
