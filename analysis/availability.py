@@ -16,6 +16,8 @@ had no logs yet (`NEVER_SENT`). Definitions, for a zone's requests:
 - **outage window**: a gap between two answers in which an unserved request began; it runs from
   the first such beginning to the answer that ends the gap (or the end of the load), and counts
   from 250 ms up.
+- of probes each zone's requests of each probe are looked at by themselves, as `us-east-a/page`:
+  a page that fails is down, though another probe of that zone was answered.
 - **recovery**: from the end of the last fault until the end of the outage window then open, or
   beginning within `HOLD_NS` of it, and so on, in the slowest zone. None: not seen to recover.
 """
@@ -30,7 +32,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.history import FAIL, INFO, OK, Codes, Ints, Mask, read_history
+from analysis.history import FAIL, INFO, OK, Codes, History, Ints, Mask, read_history
 from chaos.record.reader import RunData
 
 SLOT_NS = 100_000_000
@@ -161,12 +163,25 @@ def requests_of(table: pa.Table, load: Window) -> Requests:
     within = (start >= load.start_ns) & (start < load.end_ns)
     chosen = np.flatnonzero(within & ~history.errors(NEVER_SENT))
     order = chosen[np.argsort(start[chosen], kind="stable")]
-    zone, f = history.zone, history.f
-    unserved = ~answered | late
-    every = Requests(
-        start, end, zone.codes, f.codes, ok, info, answered, unserved, zone.names, f.names
-    )
+    f, unserved = history.f, ~answered | late
+    zone, zones = _zones(history)
+    every = Requests(start, end, zone, f.codes, ok, info, answered, unserved, zones, f.names)
     return every.where(order)
+
+
+def _zones(history: History) -> tuple[Codes, Sequence[str]]:
+    """Each request's zone; of a probe, the zone and what was probed: `us-east-a/page`."""
+    zone, key = history.zone, history.key
+    probes = history.f.equals("probe") & (key.codes >= 0)
+    if not probes.any():
+        return zone.codes, zone.names
+    pairs = zone.codes.astype(np.int64) * (len(key.names) + 1) + np.where(probes, key.codes + 1, 0)
+    known, codes = np.unique(pairs, return_inverse=True)
+    names = [
+        zone.names[z] + (f"/{key.names[k - 1]}" if k else "")
+        for z, k in (divmod(int(pair), len(key.names) + 1) for pair in known)
+    ]
+    return codes.astype(np.int32), names
 
 
 def _was_answer(table: pa.Table) -> Mask:
@@ -312,7 +327,7 @@ def _last_ns(history: pa.Table) -> int | None:
 def _weights(meta: Mapping[str, Any], zones: Sequence[str]) -> list[float]:
     """Clients per zone; 1 for a zone that run.json does not know."""
     clients = meta["clients"]
-    counts = [clients.get(zone) for zone in zones]
+    counts = [clients.get(zone.partition("/")[0]) for zone in zones]
     return [float(n) if isinstance(n, int) and n > 0 else 1.0 for n in counts]
 
 

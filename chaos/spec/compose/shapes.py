@@ -164,6 +164,11 @@ def health(reader: Reader, value: Value | None) -> Health | None:
     at = reader.mapping(value, "a healthcheck")
     if not at or reader.flag(at.get("disable")):
         return None
+    interval_ns = duration_ns(reader, at.get("interval"), "30s")
+    timeout_ns = duration_ns(reader, at.get("timeout"), "30s")
+    start_period_ns = duration_ns(reader, at.get("start_period"), "0s")
+    retries = at.get("retries")
+    tries = 3 if retries is None else reader.whole(retries, 1, 1000) or 3
     test = at.get("test")
     if test is None or test.data is None:
         if value is not None:
@@ -182,11 +187,10 @@ def health(reader: Reader, value: Value | None) -> Health | None:
         command = rest if kind == "CMD" else ["/bin/sh", "-c", " ".join(rest)]
     else:
         command = ["/bin/sh", "-c", reader.text(test) or "true"]
-    retries = at.get("retries")
     return Health(
         command=command,
-        interval_ns=duration_ns(reader, at.get("interval"), "30s"),
-        timeout_ns=duration_ns(reader, at.get("timeout"), "30s"),
-        retries=3 if retries is None else reader.whole(retries, 1, 1000) or 3,
-        start_period_ns=duration_ns(reader, at.get("start_period"), "0s"),
+        interval_ns=interval_ns,
+        timeout_ns=timeout_ns,
+        retries=tries,
+        start_period_ns=start_period_ns,
     )

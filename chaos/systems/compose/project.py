@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = "_compose"  # under which the project stands among a group's settings
+TAKEN = ("primary", "replica", "one", "all", "majority", "minority", "random")
 STARTED, HEALTHY, COMPLETED = (
     "service_started",
     "service_healthy",
@@ -92,9 +93,12 @@ class Service:
 
     @property
     def nodes(self) -> list[str]:
-        """Its nodes' names: its own, or with a number where there are several."""
-        name = self.name.lower().replace("_", "-").replace(".", "-")
-        return [name] if self.replicas == 1 else [f"{name}-{k + 1}" for k in range(self.replicas)]
+        """Its nodes' names: its own, or with a number where there are several, or where its own
+        is a word that faults are aimed with. By its own name others find it in any case."""
+        name = self.name.lower().replace("_", "-").replace(".", "-").strip("-")
+        if self.replicas == 1 and name not in TAKEN:
+            return [name]
+        return [f"{name}-{k + 1}" for k in range(self.replicas)]
 
 
 # What a live server says at once, by the port that its protocol has; others are asked as HTTP.
