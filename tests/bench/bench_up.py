@@ -24,6 +24,7 @@ GOALS = {
     "mariadb-async": "< 10",
     "galera-three": "< 15",
     "patroni-three-zones": "< 15",
+    "rabbitmq-quorum": "< 20",
 }
 
 
