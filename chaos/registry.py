@@ -94,6 +94,7 @@ SYSTEMS: Registry[System] = Registry(
         "localfirst": "chaos.systems.localfirst.system:SYSTEM",
         "rabbitmq": "chaos.systems.rabbitmq.system:SYSTEM",
         "nats": "chaos.systems.nats.system:SYSTEM",
+        "compose": "chaos.systems.compose.system:SYSTEM",
         "fake": "chaos.systems.fake.system:SYSTEM",
     },
 )
@@ -116,6 +117,7 @@ WORKLOADS: Registry[Workload] = Registry(
         "long-fork": "chaos.workloads.long_fork:WORKLOAD",
         "edits": "chaos.workloads.edits:WORKLOAD",
         "write-skew": "chaos.workloads.write_skew:WORKLOAD",
+        "probes": "chaos.workloads.probes:WORKLOAD",
     },
 )
 FAULTS: Registry[Any] = Registry(

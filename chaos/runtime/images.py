@@ -278,17 +278,29 @@ def _side_by_side(
 
 
 def _cannot_be_had(failed: Mapping[str, Exception]) -> Exception:
-    """One error for all; the only one as it is, and one that is no image's fault before others."""
+    """One error for all; one that is no image's fault before others."""
     other = [error for error in failed.values() if not isinstance(error, ImageError)]
-    if other or len(failed) == 1:
-        return other[0] if other else next(iter(failed.values()))
-    lines = []
-    for name, error in sorted(failed.items()):
-        said = error.detail.strip().splitlines() if isinstance(error, ImageError) else []
-        lines += [f"{name}: {error.args[0]}", *(f"    {line}" for line in said[-6:])]
-    fixes = dict.fromkeys(e.fix for e in failed.values() if isinstance(e, ImageError) and e.fix)
-    return ImageError(
-        f"{len(failed)} images cannot be had: {', '.join(sorted(failed))}",
-        detail="\n".join(lines),
-        fix="; ".join(fixes),
+    if other:
+        return other[0]
+    errors = {name: e for name, e in sorted(failed.items()) if isinstance(e, ImageError)}
+    ships = dict.fromkeys(
+        _repository(name) for name in sorted(failed) if _repository(name) in names()
     )
+    hints = [f"`image: aftershock/{name}` is one that ships" for name in ships]
+    fix = "; ".join([*dict.fromkeys(e.fix for e in errors.values() if e.fix), *hints])
+    if len(errors) == 1:
+        (one,) = errors.values()
+        return ImageError(one.what, detail=one.detail, fix=fix)
+    lines = []
+    for name, error in errors.items():
+        said = error.detail.strip().splitlines() or [error.what]
+        lines += [f"{name}: {said[-1]}"] if _is_foreign(name) else [error.what, *said]
+    return ImageError(
+        f"{len(errors)} images cannot be had: {', '.join(errors)}", detail="\n".join(lines), fix=fix
+    )
+
+
+def _repository(reference: str) -> str:
+    """`postgres` of docker.io/library/postgres:17; "" of an image of ours."""
+    name = reference.rpartition("/")[2].partition("@")[0].partition(":")[0]
+    return name if _is_foreign(reference) else ""
