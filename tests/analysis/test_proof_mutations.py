@@ -24,8 +24,11 @@ KIN = {
     "linearizable-cas-register": "registers",
     "sequential": "registers",
     "staleness": "registers",
+    "session-guarantees": "registers",
     "set": "sets",
     "set-full": "sets",
+    "total-queue": "queues",
+    "at-least-once": "queues",
 }
 OTHER = {"operations": 8, "sha256": "9" * 64}
 RULES = ("real-time", "process", "initial", "reads-from", "transitive", "overwrite", "overwritten")
