@@ -91,6 +91,7 @@ SYSTEMS: Registry[System] = Registry(
         "galera": "chaos.systems.galera.system:SYSTEM",
         "zookeeper": "chaos.systems.zookeeper.system:SYSTEM",
         "kafka": "chaos.systems.kafka.system:SYSTEM",
+        "objectstore": "chaos.systems.objectstore.system:SYSTEM",
         "localfirst": "chaos.systems.localfirst.system:SYSTEM",
         "rabbitmq": "chaos.systems.rabbitmq.system:SYSTEM",
         "nats": "chaos.systems.nats.system:SYSTEM",

@@ -126,8 +126,8 @@ def _reads(system: System, spec: ClientSpec, **options: str) -> None:
     if stays and options.get("reads") != "any":
         same("nodes that answered reads", len(asked), 1)
         return
-    # Of sharded data only some nodes have the key.
-    sharded = spec.settings.get("mode") == "cluster"
+    # Of sharded data only some nodes have the key, and of two sites one is read from unless told.
+    sharded = spec.settings.get("mode") == "cluster" or "replicate-to" in spec.settings
     must(
         len(asked) > 1 if sharded and nodes > 1 else len(asked) == nodes,
         f"reads at each of {nodes} nodes were answered by {sorted(asked)}",

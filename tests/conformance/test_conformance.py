@@ -45,6 +45,9 @@ TOPOLOGIES = [
     ("mariadb-semi-sync", (), 10.0),
     ("galera-three", (), 15.0),
     ("galera-arbitrator", (), 15.0),
+    ("objectstore-four", (), 10.0),
+    # A node that is killed must have copied what it acknowledged.
+    ("objectstore-two-sites", ("settings.replication=sync",), 15.0),
 ]
 
 
