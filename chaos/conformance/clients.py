@@ -13,8 +13,9 @@ from typing import Any
 from chaos.conformance.findings import Nonconformance, done, must, refused, same
 from chaos.conformance.kept import elements, polled, until
 from chaos.record.op import Invocation, Result
+from chaos.systems._messages import HasLogs
 from chaos.systems._transactions import REGISTERS
-from chaos.systems.base import Client, ClientSpec, HasLogs, System
+from chaos.systems.base import Client, ClientSpec, System
 
 GROUP_S = 15.0  # for a group to deal out its logs
 Check = Callable[[System, ClientSpec], None]

@@ -12,7 +12,7 @@ from chaos.spec.group_checks import systems
 from chaos.spec.parts import check_client, check_parts, served
 from chaos.spec.properties import PROPERTIES
 from chaos.spec.topology import Topology
-from chaos.systems.base import HasLogs
+from chaos.systems._messages import HasLogs
 from chaos.workloads.base import Workload
 
 

@@ -12,7 +12,7 @@ named no longer is forgotten (`Places`). So an `assign` of none and one of some 
 beginning. `poll` answers with what came next in them (`polled`), {} where nothing came within a
 short wait; without logs it says `not_assigned`, and a client that was opened anew has none.
 
-What only some know (`chaos.systems.base.HasLogs`): `subscribe` names logs that are dealt out among
+What only some know (`HasLogs`): `subscribe` names logs that are dealt out among
 the group's members, who go on where the group has got to; `txn` is a list of sends and polls
 (`micros_of`) of which all or nothing happens, and answers with what they answer (`answered`).
 """
@@ -21,13 +21,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from chaos.record.op import Invocation, Result
 from chaos.systems.base import Definite
 
 Message = tuple[int, int]  # offset, value
 Shown = Mapping[str, Sequence[Message]]  # log → what a poll read of it, in the order of offsets
+
+
+@runtime_checkable
+class HasLogs(Protocol):
+    """Has clients of the kind `log` that can do more than create, send, assign and poll."""
+
+    log_operations: frozenset[str]  # of subscribe (consumer groups) and txn (transactions)
 
 
 def not_assigned() -> Definite:

@@ -258,13 +258,6 @@ class HasBulk(Protocol):
         knows no such thing."""
 
 
-@runtime_checkable
-class HasLogs(Protocol):
-    """Has clients of the kind `log` that can do more than create, send, assign and poll."""
-
-    log_operations: frozenset[str]  # of subscribe (consumer groups) and txn (transactions)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What one node says about itself.
