@@ -20,7 +20,7 @@ from pika.exceptions import (
 
 from chaos.record.op import Invocation
 from chaos.systems.base import NotConnected, classify
-from chaos.systems.rabbitmq.client import QueueClient, undone
+from chaos.systems.rabbitmq.client import QueueClient, Undone, undone
 from chaos.systems.rabbitmq.conf import arguments, container, hosts, rabbitmq_conf
 from chaos.systems.rabbitmq.observer import figures_of, observation
 from chaos.systems.rabbitmq.system import SYSTEM
@@ -176,6 +176,7 @@ def raised(error):
         (raised(ChannelClosedByBroker(406, "no local replica")), True, "no-replica"),
         (raised(TimeoutError("no answer within 1 s")), True, "no-answer"),
         (raised(StreamLostError("reset")), True, "nothing-taken"),
+        (Undone("the node cancelled a consumer"), True, "cancelled"),
         (AssertionError("something nobody has seen"), False, "unknown"),
     ],
 )

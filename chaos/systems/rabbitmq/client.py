@@ -62,6 +62,13 @@ ERRORS = (
         reason="406: the stream has no replica on this node, or it does not run; nothing was read",
     ),
     ErrorRule(
+        code="cancelled",
+        kind=Undone,
+        pattern=r"cancelled a consumer",
+        definite=True,
+        reason="the node ended a consumer: the replica that it read is gone; nothing was read",
+    ),
+    ErrorRule(
         code="no-answer",
         kind=Undone,
         pattern=r"TimeoutError",
@@ -92,14 +99,15 @@ ERRORS = (
         code="channel-closed",
         kind=ChannelClosed,
         definite=False,
-        reason="the node ended the channel before it confirmed; the queue may have the message",
+        reason="the node ended the channel before it confirmed or answered; the operation may have "
+        "happened",
     ),
     ErrorRule(
         code="connection-closed",
         kind=ConnectionClosed,
         definite=False,
-        reason="the node said goodbye before it confirmed, because it stops or pauses; the queue "
-        "may have the message",
+        reason="the node said goodbye before it confirmed or answered, because it stops or pauses; "
+        "the operation may have happened",
     ),
     ErrorRule(
         code="timeout",

@@ -15,7 +15,7 @@ from typing import Any
 from chaos.record.op import Invocation, Result
 from chaos.systems._messages import Places, logs_of, polled, sent
 from chaos.systems.base import ClientSpec
-from chaos.systems.rabbitmq.client import RabbitClient, undone
+from chaos.systems.rabbitmq.client import RabbitClient, Undone, undone
 from chaos.systems.rabbitmq.wire import Line
 
 WAIT_S = 0.1  # a poll waits so long for something new
@@ -39,6 +39,7 @@ class LogClient(RabbitClient):
         self._places = Places()
         self._consuming: Any = None  # the consumers' channel
         self._come: dict[str, list[tuple[int, int]]] = {}
+        self._cancelled = False
 
     def _send(self, line: Line, operation: Invocation) -> Result:
         self._publish(line, operation)
@@ -56,6 +57,7 @@ class LogClient(RabbitClient):
             self._consuming.close()
         self._come = {}
         self._consuming = line.new_channel()
+        self._consuming.add_on_cancel_callback(self._cancel)
         self._consuming.basic_qos(prefetch_count=CREDIT)
         for log, offset in self._places.all().items():
             self._consuming.basic_consume(
@@ -69,9 +71,15 @@ class LogClient(RabbitClient):
         )
         self._consuming.basic_ack(method.delivery_tag)
 
+    def _cancel(self, _method: Any) -> None:
+        """The node ends a consumer when the replica that it read is gone."""
+        self._cancelled = True
+
     def _poll(self, line: Line, _operation: Invocation) -> Result:
         places = self._places.next()
         undone(partial(line.listen, WAIT_S))
+        if self._cancelled:
+            raise Undone("the node cancelled a consumer")
         come, self._come = self._come, {}
         shown: Mapping[str, list[tuple[int, int]]] = {
             log: [(offset, value) for offset, value in messages if offset >= places[log]]
