@@ -166,10 +166,11 @@ def zone_port(port: str, place: int) -> int:
 
 
 def container(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> ContainerSpec:
-    """The node's container. Its directory is formatted when there is none yet."""
+    """The node's container. Its directory is formatted when there is none yet; what that writes it
+    leaves to the kernel to sync."""
     start = (
-        f"[ -s {DATA}/meta.properties ] || {RUN} format -Xmx64m kafka.tools.StorageTool format "
-        f"-t {CLUSTER_ID} -c {CONF} || exit; "
+        f"[ -s {DATA}/meta.properties ] || {{ {RUN} format -Xmx64m kafka.tools.StorageTool format "
+        f"-t {CLUSTER_ID} -c {CONF} && find {DATA} -exec sync {{}} +; }} || exit; "
         f"exec {RUN} server -Xmx{resolve(settings, _OURS)['heap']} kafka.Kafka {CONF}"
     )
     return ContainerSpec(
