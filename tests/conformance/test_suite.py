@@ -130,5 +130,6 @@ def test_the_home_of_the_client_is_the_last_node() -> None:
         return replace(spec(), home=home)
 
     nodes = [Node(name=n, zone="z", role=None, address="198.18.0.9") for n in ("a", "b")]
-    next(conform(FAKE, spec_of, SimpleNamespace(nodes=nodes, settings={})))  # type: ignore[arg-type]
+    cluster: Any = SimpleNamespace(nodes=nodes, settings={})
+    next(conform(FAKE, spec_of, cluster))
     assert asked == ["b"]
