@@ -16,7 +16,7 @@ from analysis.checkers.base import CheckResult
 from analysis.history import History, Ints
 from chaos.record.reader import RunData
 
-_HEADLINES = ("lost-write", "lost")
+_HEADLINES = ("vanished", "lost", "lost-write")  # the last before all others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +51,14 @@ def attribute(check: CheckResult, history: History, run: RunData) -> CheckResult
         anomalies.append(replace(anomaly, faults=faults, argument=argument))
     if not anomalies:
         return check
-    headline = max(anomalies, key=lambda a: (a.name in _HEADLINES, a.count))
+    headline = max(anomalies, key=lambda a: (_weight(a.name), a.count))
     lead = "" if len(anomalies) == 1 else f"{headline.name}: "
     why = f"{check.why}; {lead}{sentences[headline.name]}"
     return replace(check, anomalies=tuple(anomalies), why=why)
+
+
+def _weight(name: str) -> int:
+    return _HEADLINES.index(name) if name in _HEADLINES else -1
 
 
 def fault_titles(run: RunData) -> Mapping[str, str]:

@@ -26,13 +26,13 @@ from chaos.errors import RecordError
 from chaos.record.reader import RunSummary
 from chaos.record.rundir import RESULTS
 
-LOSSES = {  # properties whose checkers look for lost writes → the anomaly that counts them
-    "set": "lost-write",
-    "set-full": "lost",
-    "total-queue": "lost",
-    "at-least-once": "lost",
-    "log": "lost-write",
-    "authorised-edits": "lost-edit",
+LOSSES = {  # properties whose checkers look for lost writes → the anomalies that count them
+    "set": ("lost-write",),
+    "set-full": ("lost",),
+    "total-queue": ("lost",),
+    "at-least-once": ("lost",),
+    "log": ("lost-write", "vanished"),
+    "authorised-edits": ("lost-edit",),
 }
 KEEP_NOTHING = frozenset(  # operations that nobody would look for later
     {
@@ -179,7 +179,7 @@ def anomalies(results: Mapping[str, Any]) -> dict[str, int]:
 def lost_writes(results: Mapping[str, Any]) -> int | None:
     """Acknowledged writes that were lost; None when no check that looks for them came to an end."""
     found = [
-        anomalies({"checks": [check]}).get(LOSSES[check["property"]], 0)
+        sum(anomalies({"checks": [check]}).get(name, 0) for name in LOSSES[check["property"]])
         for check in results.get("checks") or []
         if check.get("property") in LOSSES and check.get("verdict") in ("valid", "invalid")
     ]

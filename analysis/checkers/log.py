@@ -24,7 +24,8 @@ def check(history: History, context: Context) -> CheckResult:
     """Decide what logs with offsets lost, doubled or put out of order (f: send, poll, txn)."""
     case = Case(property=PROPERTY, history=history, context=context)
     flow = _Flow(case)
-    found = [*flow.unfounded(), *flow.places(), *flow.lost(), *flow.polls(), *flow.sends()]
+    found = [*flow.unfounded(), *flow.places(), *flow.lost(), *flow.vanished()]
+    found += [*flow.polls(), *flow.sends()]
     summary = flow.summary()
     if found:
         counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in found)
@@ -58,6 +59,7 @@ class _Flow:
         self.allowed: list[str] = []
         seen = np.bincount(self.known.polled, minlength=len(self.known.senders)) > 0
         self.seen = seen[self.known.sent]  # of each message sent, whether a poll showed it
+        self.passed = np.zeros(len(self.seen), np.bool_)  # those of these that are lost
         self.unseen = int(np.count_nonzero(~self.seen & self.ok))
 
     def summary(self) -> str:
@@ -203,7 +205,8 @@ class _Flow:
         np.maximum.at(late, polled.log, begun)
         untold = sent.offset == UNTOLD
         passed = np.where(untold, late[sent.log] > ended, top[sent.log] > place)
-        chosen = np.flatnonzero(self.ok & ~self.seen & passed)
+        self.passed = self.ok & ~self.seen & passed
+        chosen = np.flatnonzero(self.passed)
         if not len(chosen):
             return []
         at = self._first(sent, chosen)
@@ -220,6 +223,43 @@ class _Flow:
         return [
             self.case.anomaly("lost-write", rows, witness, argument, count=len(chosen))
         ]  # fmt: skip
+
+    def vanished(self) -> list[Anomaly]:
+        """Acknowledged messages, but for the lost, at whose offset polls show another afterwards:
+        begun when all had ended that tell of the message there."""
+        known, sent, polled = self.known, self.log.sent, self.log.polled
+        if _paired(known.place, known.number):
+            return []
+        order = np.lexsort((known.number, known.place))
+        cuts = runs(known.place[order], known.number[order])  # of each message at a place
+        last = np.maximum.reduceat(self.history.end_ns[known.row][order], cuts[:-1])
+        begun = self.history.start_ns[known.row]
+        begun[: known.told] = -NEVER  # sends
+        begun = np.maximum.reduceat(begun[order], cuts[:-1])
+        groups = runs(known.place[order[cuts[:-1]]])
+        gone = np.zeros(len(last), np.bool_)
+        for at in np.flatnonzero(np.diff(groups) > 1).tolist():
+            each = slice(groups[at], groups[at + 1])
+            latest = np.sort(begun[each])
+            others = np.where(begun[each] == latest[-1], latest[-2], latest[-1])
+            gone[each] = others > last[each]
+        pair = np.empty(len(order), np.int64)
+        pair[order] = np.repeat(np.arange(len(last)), np.diff(cuts))
+        chosen = np.flatnonzero(gone[pair[: known.told]] & ~self.passed[self.told])
+        if not len(chosen):
+            return []
+        at = self._first(sent, self.told[chosen])
+        mine = int(np.searchsorted(self.told, at))
+        there = known.place[known.told :] == known.place[mine]
+        there &= self.history.start_ns[polled.row] > last[pair[mine]]
+        by = self._first(polled, np.flatnonzero(there))
+        witness = [int(sent.row[at]), int(polled.row[by])]
+        argument = (
+            f"{self._did('sent', sent, at, witness)}, which was acknowledged; but afterwards "
+            f"{self._did('polled', polled, by, witness)}"
+        )
+        rows = sent.row[self.told[chosen]]
+        return [self.case.anomaly("vanished", rows, witness, argument, count=len(chosen))]
 
     def polls(self) -> list[Anomaly]:
         """Steps of one process through a log that go back, or over a message."""

@@ -39,6 +39,12 @@ _KINDS = (
         "durability of what is acknowledged",
     ),
     (
+        "vanished",
+        "messages whose send was acknowledged, not among the lost, at whose offset a poll shows "
+        "another one after all that tell of them there",
+        "durability of what is acknowledged",
+    ),
+    (
         "int-nonmonotonic-poll",
         "messages polled behind one of a higher or the same offset, in one operation",
         "logs read in their order",
@@ -81,7 +87,7 @@ KINDS = tuple(
         counts=counts,
         rules_out=rules_out,
         reference=ADYA if name == "aborted-read" else JEPSEN_LOG,
-        acknowledged=name == "lost-write",
+        acknowledged=name in ("lost-write", "vanished"),
     )
     for name, counts, rules_out in _KINDS
 )

@@ -172,6 +172,16 @@ def _behind(there: _Ops, o: Message, m: Message, s: Op) -> bool:
     return there.begun(o) > s.end
 
 
+def _vanished(key: Key, _: Any, s: Op, p: Op | None = None) -> bool:
+    there, p = _Ops(key), p or s
+    return any(
+        (m.log, m.offset) == (o.log, o.offset) and m.value != o.value
+        and all(op.end < p.start for op in there.ops if m in there.tells(op))
+        for m in there.sends.get(s.row, ()) if m.offset is not None
+        for o in there.polls.get(p.row, ())
+    )  # fmt: skip
+
+
 def _between(there: _Ops, a: Message, b: Message, m: Op) -> bool:
     """Whether m tells of a message that a step from a to b leaves out."""
     low, high = a.offset or 0, b.offset or 0
@@ -359,6 +369,7 @@ OBSERVED: Mapping[str, Callable[..., bool]] = {
     "inconsistent-offsets": _inconsistent,
     "duplicate": _duplicate,
     "lost-write": _lost,
+    "vanished": _vanished,
     "int-nonmonotonic-poll": partial(_back_inside, "polls"),
     "int-poll-skip": _skip_inside,
     "nonmonotonic-poll": partial(_back, "polls"),

@@ -33,6 +33,7 @@ CASES = {
     "inconsistent-offsets": [*SENT, send(14, None, 30, 1, type="info"), poll(40, (2, 14))],
     "duplicate": [*SENT, poll(40, (0, 11), (3, 11)), ALL],
     "lost-write": [*SENT, poll(40, (0, 11)), poll(50, (2, 13), process=7)],
+    "vanished": [*SENT, ALL, send(14, 1, 40, 1), poll(50, (1, 14), process=7)],
     "int-nonmonotonic-poll": [*SENT, ALL, poll(40, (1, 12), (0, 11))],
     "int-poll-skip": [*SENT, ALL, poll(40, (0, 11), (2, 13))],
     "nonmonotonic-poll": [*SENT, ALL, poll(40, (0, 11), (1, 12)), poll(50, (1, 12), (2, 13))],
@@ -102,6 +103,22 @@ def test_what_nobody_polled_in_a_run_of_our_own_leaves_it_open():
     rows[3] = send(14, 3, 30, type="info")
     result = run_checker("log", CHECKERS, history(rows), Context(enough=1, final_ns=(40, 50)))
     assert result.verdict == "valid"
+
+
+def test_what_vanished_was_there_and_is_replaced():
+    rows = [*SENT, ALL, send(14, 1, 40, 1), poll(50, (1, 14), process=7)]
+    found = {anomaly.name: anomaly for anomaly in judged("log", rows).anomalies}
+    assert found["vanished"].operations == (1, 5)
+    words = "which was acknowledged; but afterwards process 7 polled 14 at offset 1 of log 0"
+    assert words in found["vanished"].argument
+    again = poll(52, (1, 12), process=8)  # whoever polls it at the same time still finds it
+    assert "vanished" not in counts(judged("log", [*rows, again]))
+    never = [*SENT, send(14, 2, 40, 1), poll(50, (2, 14), process=7)]  # 13 was never polled
+    assert counts(judged("log", never)) == {
+        "inconsistent-offsets": 1,
+        "lost-write": 2,
+        "vanished": 1,
+    }
 
 
 def test_a_message_without_an_offset_is_lost_if_later_ones_are_there():

@@ -118,7 +118,7 @@ def test_lost_messages_and_elements_are_lost_writes() -> None:
         ]
         return lost_writes({"checks": checks})
 
-    assert found(log=("lost-write", 4)) == 4
+    assert found(log=("lost-write", 4)) == found(log=("vanished", 4)) == 4
     assert found(set_full=("lost", 5)) == 5
     assert found(at_least_once=("lost", 3), total_queue=("lost", 3)) == 3
     assert found(total_queue=("unexpected", 3)) == 0
