@@ -30,7 +30,7 @@ from chaos.registry import WORKLOADS
 from chaos.runtime import images
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.runtime.docker import owner
-from chaos.runtime.groups import RunningGroup, builds, versions, wanted_images
+from chaos.runtime.groups import LentGroup, RunningGroup, builds, versions, wanted_images
 from chaos.sampler import Sampler
 from chaos.spec.files import LoadedExperiment
 from chaos.spec.parts import client_options, parts, served
@@ -259,9 +259,9 @@ def _load(order: Order, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
     workload = experiment.workload
     plans = {
         name: PartPlan(
-            system=cluster.groups[part.group].system.name,
+            system=(group := cluster.groups[part.group].spoken_to(part.kind)).system.name,
             kind=part.kind,
-            clients=_clients(order, cluster.groups[part.group], part.kind),
+            clients=_clients(order, group, part.kind),
         )
         for name, part in parts(experiment, order.loaded.topology).items()
     }
@@ -278,7 +278,7 @@ def _load(order: Order, cluster: RunningCluster, writer: RunWriter) -> LoadPlan:
     )
 
 
-def _clients(order: Order, group: RunningGroup, kind: str) -> list[ClientSpec]:
+def _clients(order: Order, group: RunningGroup | LentGroup, kind: str) -> list[ClientSpec]:
     """Clients of a zone prefer its nodes in turn; a zone without nodes takes any."""
     experiment, topology = order.loaded.experiment, order.loaded.topology
     clients = []

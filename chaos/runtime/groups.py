@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.registry import SYSTEMS
 from chaos.runtime.toxiproxy import OBSERVER
-from chaos.spec.topology import Group, Topology
+from chaos.spec.topology import Group, Lent, Topology
 from chaos.systems.base import (
     Address,
     ClockReading,
@@ -29,7 +29,7 @@ from chaos.systems.base import (
     Step,
     System,
 )
-from chaos.systems.compose.project import PROJECT, Build
+from chaos.systems.compose.project import PROJECT, Build, Project
 from chaos.systems.placing import Advertises, HasOwnPorts, UsesGroups
 
 if TYPE_CHECKING:
@@ -133,6 +133,13 @@ class RunningGroup:
         project = self.spec.project
         return {**self.spec.settings, **({PROJECT: project.told()} if project else {})}
 
+    def spoken_to(self, kind: str) -> RunningGroup | LentGroup:
+        """What clients of that kind speak to: the group, or what a known system is lent to."""
+        client, project = self.spec.client, self.spec.project
+        if kind in self.system.workloads or client is None or project is None:
+            return self
+        return LentGroup(self, client, project)
+
     # What faults and samples ask of the system.
 
     def knock(self, node: str, port: str) -> bytes:
@@ -219,6 +226,29 @@ class RunningGroup:
         self._cluster.wait(what, done, deadline_s)
 
 
+class LentGroup:
+    """A service of a Compose file, as clients of a system that we do know see it."""
+
+    def __init__(self, group: RunningGroup, client: Lent, project: Project) -> None:
+        names = project.services[client.service].nodes
+        self.system: System = SYSTEMS.get(client.system)
+        self.nodes = [node for node in group.nodes if node.name in names]
+        self._group = group
+        self._settings = client.settings
+
+    def endpoints(self, zone: str) -> dict[str, dict[str, Address]]:
+        """{node: {"db": address}} through the links of `zone`: the service's first port."""
+        return {n.name: {"db": self._group.address(n.name, "db", zone)} for n in self.nodes}
+
+    def client_settings(self) -> dict[str, Any]:
+        """The settings as a client gets them."""
+        return {
+            **self._settings,
+            "_addresses": {node.name: node.address for node in self.nodes},
+            "_regions": {node.name: node.region for node in self.nodes},
+        }
+
+
 def form(groups: Mapping[str, RunningGroup]) -> None:
     """Form each group once those that it uses are formed, the others meanwhile.
 
@@ -275,6 +305,7 @@ def versions(topology: Topology) -> dict[str, str]:
     found: dict[str, str] = {}
     for group in topology.each_group().values():
         found |= SYSTEMS.get(group.system).versions()
+        found |= SYSTEMS.get(group.client.system).versions() if group.client else {}
     return found
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from chaos.registry import SYSTEMS
 from chaos.spec.complaints import Complaint, all_known, load_system, unknown
+from chaos.spec.probes import with_probes
 from chaos.spec.topology import Group, Topology
 from chaos.systems.base import Node, System
 from chaos.systems.placing import UsesGroups
 
+PROBES = "probes"  # the workload that every client of software that we do not know speaks
 NOT_BESIDE_GROUPS = ("system", "settings", "image")  # what each group has instead
 
 
@@ -33,6 +37,52 @@ def systems(topology: Topology) -> dict[str, System]:
     """The system of each group; without those that there are not, which is said elsewhere."""
     loaded = {name: load_system(group.system) for name, group in topology.each_group().items()}
     return {name: found for name, found in loaded.items() if not isinstance(found, Complaint)}
+
+
+LENT = ("redis", "valkey", "etcd")  # clients that need nothing prepared where they speak
+
+
+def speaking(topology: Topology, workload: str) -> dict[str, System]:
+    """Whose clients speak to each group: its own system's, or those that a Compose file names."""
+    found = systems(topology)
+    for name, group in topology.each_group().items():
+        if group.client is not None and workload != PROBES:
+            found[name] = SYSTEMS.get(group.client.system)
+    return found
+
+
+def lent_to(topology: Topology, group: Group) -> tuple[list[Node], Mapping[str, Any]]:
+    """The nodes that clients speak to, and how those are set."""
+    nodes = [node for node in placed(topology) if node.group == group.name]
+    if group.client is None or group.project is None:
+        return nodes, group.settings
+    names = group.project.services[group.client.service].nodes
+    return [node for node in nodes if node.name in names], group.client.settings
+
+
+def check_lent(topology: Topology) -> Iterator[Complaint]:
+    """Whether a known system's client can speak to what a Compose file has."""
+    client, project = topology.client, topology.project
+    if client is None:
+        return
+    if project is None:
+        message = "a client is lent to software that we do not know: there is no `compose:`"
+        yield Complaint(path=("client",), message=message, fix="leave it out", key=True)
+        return
+    if client.system not in LENT:
+        yield unknown("client to lend", client.system, LENT, ("client", "system"))
+        return
+    system = SYSTEMS.get(client.system)
+    kind = f"{client.system} setting"
+    yield from all_known(("client", "settings"), client.settings, kind, system.settings)
+    service = project.services.get(client.service)
+    if service is None:
+        known = list(project.services)
+        yield unknown("service", client.service, known, ("client", "service"))
+    elif not with_probes(project, topology.probes).services[client.service].ports:
+        message = f"which port of `{client.service}`? It names none"
+        fix = f"write `x-chaos: {{port: {system.ports['db']}}}` into the service"
+        yield Complaint(path=("client", "service"), message=message, fix=fix)
 
 
 def judged(topology: Topology) -> Iterator[Complaint]:

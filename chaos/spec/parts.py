@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chaos import registry
 from chaos.spec.complaints import Complaint, Path, load_system, unknown
 from chaos.spec.experiment import Experiment
-from chaos.spec.group_checks import placed, systems
+from chaos.spec.group_checks import lent_to, speaking
 from chaos.spec.topology import Topology
 from chaos.systems.base import HasModes, System
 
@@ -43,7 +43,8 @@ def served(experiment: Experiment, topology: Topology) -> list[str]:
 
 def speakers(kind: str, topology: Topology) -> dict[str, System]:
     """The groups whose system has clients of that kind."""
-    return {name: system for name, system in systems(topology).items() if kind in system.workloads}
+    there = speaking(topology, kind)
+    return {name: system for name, system in there.items() if kind in system.workloads}
 
 
 def check_parts(experiment: Experiment, topology: Topology, kinds: Mapping[str, str]
@@ -93,7 +94,7 @@ def _whole(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
         )
         return
     group = spec.on or front[0]
-    system = systems(topology).get(group)
+    system = speaking(topology, spec.name).get(group)
     if system is not None and spec.name not in system.workloads:
         yield Complaint(
             path=("workload", "name"),
@@ -116,7 +117,7 @@ def _part(experiment: Experiment, topology: Topology, part: str, kind: str) -> I
             fix=f"write {' or '.join(f'`groups: {{{part}: {one}}}`' for one in able)} beside it",
         )
         return
-    there = systems(topology)
+    there = speaking(topology, kind)
     if name is None or (name in there and name not in able):
         wrong = [there[name]] if name in there else list(there.values())
         fits = [known for known in registry.SYSTEMS.names() if _speaks(known, kind)]
@@ -134,7 +135,7 @@ def _speaks(name: str, kind: str) -> bool:
 
 def check_client(experiment: Experiment, topology: Topology) -> Iterator[Complaint]:
     """Options of the clients: each known to some part's system, and meant as it takes them."""
-    there = systems(topology)
+    there = speaking(topology, experiment.workload.name)
     asked = [part for part in parts(experiment, topology).values() if part.group in there]
     known = dict.fromkeys(name for part in asked for name in there[part.group].client_options)
     for option, value in experiment.client.items():
@@ -163,8 +164,7 @@ def _refused(
     for problem in system.check_options(options, part.kind):
         yield Complaint(path=("client",), message=problem)
     if isinstance(system, HasModes):
-        nodes = [node for node in placed(topology) if node.group == part.group]
-        settings = topology.each_group()[part.group].settings
+        nodes, settings = lent_to(topology, topology.each_group()[part.group])
         for problem in system.refusals(part.kind, options, nodes, settings):
             option = problem.startswith("client.")
             path: Path = ("client",) if option else ("workload", "name")

@@ -101,6 +101,17 @@ class Cost(Model):
     """GB sent to each replica a month; left out, it is scaled up from what the run measured."""
 
 
+class Lent(Model):
+    """A known system's client that speaks to a service of a Compose file."""
+
+    system: Text
+    """Whose client: redis, valkey or etcd, which need nothing prepared."""
+    service: Text
+    """The service that it speaks to."""
+    settings: dict[Text, Setting] = Field(default_factory=dict)
+    """What the client must know of how that is set, in its own system's words."""
+
+
 class GroupSpec(Model):
     """One of several databases of a topology."""
 
@@ -130,6 +141,7 @@ class Group:
     uses: Mapping[str, str]  # what the system calls another group → that group's name
     nodes: Sequence[str]
     project: Project | None = None  # of a topology with `compose:`
+    client: Lent | None = None  # who speaks to a service of that, for workloads of data
 
     def image_key(self, folder: str) -> str:
         """What the image of `folder` is kept under: groups may override it differently."""
@@ -161,6 +173,8 @@ class Topology(Model):
     """With `compose:`, what its `${VARIABLES}` mean, before the environment and .env."""
     probes: dict[Name, Probe] = Field(default_factory=dict)
     """With `compose:`, what clients ask its services, by name."""
+    client: Lent | None = None
+    """With `compose:`, whose client speaks to which service, for workloads of data."""
     settings: dict[Text, Setting] = Field(default_factory=dict)
     """The database's settings; each system documents its own."""
     groups: dict[HostName, GroupSpec] = Field(default_factory=dict)
@@ -228,6 +242,7 @@ class Topology(Model):
             uses={},
             nodes=list(self.nodes),
             project=self._project and with_probes(self._project, self.probes),
+            client=self.client,
         )
         return {"": whole}
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chaos.spec.complaints import Complaint, Path, unknown
-from chaos.spec.group_checks import check_groups, judged
+from chaos.spec.group_checks import check_groups, check_lent, judged
 from chaos.spec.probes import check_probes
 from chaos.spec.target import WORDS
 from chaos.spec.topology import ADDRESSES_MAX, Topology
@@ -15,7 +15,7 @@ from chaos.spec.topology import ADDRESSES_MAX, Topology
 def check_topology(topology: Topology) -> Iterator[Complaint]:
     """Everything about a topology that its shape does not rule out."""
     own = [*_places(topology), *_nodes(topology), *_links(topology), *check_groups(topology),
-           *check_probes(topology.probes, topology.project)]  # fmt: skip
+           *check_probes(topology.probes, topology.project), *check_lent(topology)]  # fmt: skip
     yield from own
     if not any(not complaint.note for complaint in own):
         yield from judged(topology)  # by the systems, if nothing is wrong already

@@ -412,6 +412,53 @@ def test_probes_that_cannot_be_asked(write: Write, probe: str, message: str) -> 
     assert [each.replace("above 0,", "above 0.0,") for each in found] == [message]
 
 
+LENT = """\
+services: {cache: {image: i, expose: [6379]}, deaf: {image: i}}
+x-chaos:
+  probes: {p: {service: cache, tcp: x}}
+  client: {system: redis, service: cache}
+"""
+
+
+def test_an_experiment_changes_what_the_compose_file_says(write: Write) -> None:
+    path = write(LENT)
+    mine = path.parent / "mine.yaml"
+    mine.write_text(f"name: mine\ncompose: {path.name}\n", encoding="utf-8")
+    topology = load_topology(mine, ["probes.p.objective=50%", "client.system=etcd"]).topology
+    assert (topology.probes["p"].objective, topology.probes["p"].tcp) == (0.5, "x")
+    assert topology.client is not None
+    assert (topology.client.system, topology.client.service) == ("etcd", "cache")
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (("redis,", "postgres,"), "unknown client to lend `postgres`; known: redis, valkey, etcd"),
+    (("service: cache}\n", "service: cash}\n"), "unknown service `cash`; known: cache, deaf"),
+    (("service: cache}\n", "service: deaf}\n"), "which port of `deaf`? It names none"),
+    (("service: cache}\n", "service: cache, settings: {nod: 1}}\n"), "unknown redis setting `nod`"),
+])  # fmt: skip
+def test_clients_that_cannot_be_lent(write: Write, change: tuple[str, str], message: str) -> None:
+    head, _, tail = LENT.rpartition("  client:")
+    (found,) = said(write(head + "  client:" + tail.replace(*change)))
+    assert message in found
+
+
+@pytest.mark.parametrize(("workload", "message"), [
+    ("{name: probes}", ""), ("{name: register}", ""),
+    ("{name: bank}", ""),
+    ("{name: probes, rate: 5/s}", "each probe has a rhythm of its own"),
+    ("{name: edits}", "redis does not speak the workload `edits`"),
+])  # fmt: skip
+def test_workloads(write: Write, workload: str, message: str) -> None:
+    path = write(LENT)
+    (path.parent / "mine.yaml").write_text(f"name: mine\ncompose: {path.name}\n")
+    experiment = path.parent / "try.yaml"
+    experiment.write_text(
+        f"name: try\ntopology: ./mine.yaml\nworkload: {workload}\nduration: 5s\n"
+        "schedule: [{at: 1s, for: 1s, fault: kill, target: cache}]\n"
+    )
+    assert [message in each for each in said(experiment)] == ([True] if message else [])
+
+
 NAMES = (*keys.UNDERSTOOD, *keys.HARMLESS, *keys.REFUSED, "x-any", "typo", "<<")
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 70_000), st.floats(allow_nan=False),

@@ -23,7 +23,8 @@ from chaos.units import shown
 
 SYSTEM = "compose"
 CHAOS = "x-chaos"
-TOPOLOGY_KEYS = ("about", "regions", "links", "clients", "disk", "cost", "probes")
+TOPOLOGY_KEYS = ("about", "regions", "links", "clients", "disk", "cost", "probes", "client")
+MERGED = ("disk", "cost", "probes", "client")  # key by key; others as a whole
 OWN_KEYS = (*TOPOLOGY_KEYS, "without")
 REGION, ZONE = "region", "zone-a"  # where the file names none
 NOT_BESIDE = ("settings", "groups", "image")  # the Compose file says all that
@@ -102,7 +103,7 @@ def _project(reader: Reader, file: Path, compose: Value, root: dict[str, Value])
     keys.check_keys(reader, chaos, "x-chaos", OWN_KEYS, {}, {})
     for key in TOPOLOGY_KEYS:
         if key in chaos:
-            root.setdefault(key, chaos[key])
+            root[key] = _over(root.get(key), chaos[key], key in MERGED)
     _places(compose, root)
     volumes = reader.mapping(at.get("volumes"), "volumes")
     for volume in volumes.values():
@@ -131,6 +132,16 @@ def _project(reader: Reader, file: Path, compose: Value, root: dict[str, Value])
     project = Project(path=file, services=services)
     _nodes(reader, project, listed, root)
     return project
+
+
+def _over(own: Value | None, theirs: Value, merged: bool) -> Value:
+    """What the topology says itself, and of mappings whatever else x-chaos says."""
+    if own is None:
+        return theirs
+    if not merged or not isinstance(own.data, dict) or not isinstance(theirs.data, dict):
+        return own
+    both = {name: _over(own.data.get(name), value, True) for name, value in theirs.data.items()}
+    return replace(own, data={**both, **{n: v for n, v in own.data.items() if n not in both}})
 
 
 def _active(reader: Reader, at: Mapping[str, Value], compose: Value) -> dict[str, Value]:

@@ -80,7 +80,7 @@ class Forming:
         self._started[name].result()
         if service.health is not None:
             deadline_s = max(HEALTHY_S, service.health.deadline_s)
-            self._until(service, "became healthy", self._healthy, deadline_s)
+            self._until(service, "become healthy", self._healthy, deadline_s)
         elif service.ports:
             self._until(service, f"listened at port {service.ports[0]}", self._listens, LISTENS_S)
 

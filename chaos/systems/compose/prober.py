@@ -102,6 +102,8 @@ class Prober:
             answer = line.getresponse()
             _within(line.sock, end)
             text = _read(answer, line, end)
+        except (http.client.RemoteDisconnected, http.client.IncompleteRead) as error:
+            raise ConnectionError(str(error)) from None
         except http.client.HTTPException as error:
             raise Definite("no-http", f"{node}: {_said(error)}") from None
         finally:
