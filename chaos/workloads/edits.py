@@ -74,12 +74,12 @@ class Editing:
             self._member = self._member if self._revoked else ""
 
     def _choose(self, members: Sequence[str], own: str) -> None:
-        """Whom to revoke; nobody, where this is not the admin's client or there is nobody else."""
+        """Whom to revoke; nobody, where this is not the admin's client or there is no such member."""
         others = sorted(members[1:])
-        if not others or members[0] != own:
+        if members[0] != own or len(others) < max(1, self._which):
             self._left = None
         elif self._which:
-            self._member = others[(self._which - 1) % len(others)]
+            self._member = others[self._which - 1]
         else:
             self._member = self._rng.choice(others)
 

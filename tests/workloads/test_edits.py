@@ -65,6 +65,10 @@ def test_who_is_not_to_be_admitted_again_is_revoked_once() -> None:
     assert found == [(11, "revoke", "n4")]
 
 
+def test_a_member_that_is_not_there_is_not_revoked() -> None:
+    assert standing(played(300, **{"revoke-after": 10, "member": 4})) == []
+
+
 def test_what_was_not_acknowledged_is_tried_again_until_it_is() -> None:
     options = {"revoke-after": 3, "admit-after": 2, "member": 1}
     found = standing(played(14, refuses=("revoke", "admit"), **options))
