@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chaos.spec.validate import validate_files
+
+Write = Callable[..., Path]
+
 TOPOLOGY = """\
 name: small
 system: fake
@@ -49,6 +53,28 @@ def experiment(topology: Callable[..., Path]) -> Callable[..., Path]:
         return _write("try.yaml", EXPERIMENT, changes, add)
 
     return write
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a Compose file, and others beside it (`__` in a name is a dot); its path."""
+
+    def make(text: str, **files: str) -> Path:
+        folder = tmp_path / "some-project"
+        folder.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (folder / name.replace("__", ".")).write_text(content, encoding="utf-8")
+        path = folder / "docker-compose.yml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return make
+
+
+def said(path: Path) -> list[str]:
+    """All that is wrong, as `line:column: message`."""
+    found = validate_files([path])
+    return [f"{f.line}:{f.column}: {f.message}" for f in found if f.severity == "error"]
 
 
 def _write(name: str, text: str, changes: tuple[tuple[str, str], ...], add: str) -> Path:

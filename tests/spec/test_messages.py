@@ -60,10 +60,10 @@ small.yaml:9:14: expected a whole number, got `010`
 small.yaml:9:22: expected a whole number, got `yes`
   9 | clients: {a: 010, c: yes}
     |                      ^^^""",
-    (("clients: {a: 2}", "client: {a: 2}"),): """\
-small.yaml:9:1: unknown key `client`; expected one of name, about, system, compose, variables, probes, settings, groups, \
-regions, links, nodes, clients, disk, cost, image
-  9 | client: {a: 2}
+    (("clients: {a: 2}", "clents: {a: 2}"),): """\
+small.yaml:9:1: unknown key `clents`; expected one of name, about, system, compose, variables, \
+probes, client, settings, groups, regions, links, nodes, clients, disk, cost, image
+  9 | clents: {a: 2}
     | ^^^^^^
 → did you mean `clients`?""",
     (

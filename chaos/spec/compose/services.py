@@ -55,6 +55,10 @@ def read_service(reader: Reader, name: str, value: Value, around: Around) -> Ser
     image, build = _image(reader, name, value, at)
     places = mounts(reader, at.get("volumes"), around.volumes)
     replicas = _replicas(reader, at)
+    lent_some = bool(places.copies or at.keys() & {"configs", "secrets"})
+    if lent_some and reader.flag(at.get("read_only")):
+        reader.wrong(at["read_only"], "what is lent is copied into the container, which cannot be"
+                     " read-only then", "leave `read_only:` out", key=True)  # fmt: skip
     copies = [
         *places.copies,
         *lent(reader, at.get("configs"), "configs", around.configs),
