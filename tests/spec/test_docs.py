@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from chaos.spec.compose import keys
+from chaos.spec.compose.services import OWN_KEYS
+from chaos.spec.compose.shapes import CONDITIONS
+from chaos.spec.compose.topology import TOPOLOGY_KEYS
 from chaos.spec.entries import ENTRIES
 from chaos.spec.experiment import AbortWhen, Experiment, WorkloadSpec
+from chaos.spec.probes import Probe
 from chaos.spec.random_schedule import Lengths, LogNormal, RandomSchedule
 from chaos.spec.target import WORDS
-from chaos.spec.topology import Cost, Disk, Link, Region, Topology, TopologyNode
+from chaos.spec.topology import Cost, Disk, Lent, Link, Region, Topology, TopologyNode
 from chaos.spec.validate import validate_files
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -36,6 +41,19 @@ KEYS = {
         ),
         *ENTRIES,
         *WORDS,
+    ],
+    "compose": [
+        *_keys(Probe, Lent),
+        *keys.UNDERSTOOD,
+        *keys.HARMLESS,
+        *keys.REFUSED,
+        *keys.BUILD,
+        *keys.TOP_REFUSED,
+        *keys.DEPLOY,
+        *TOPOLOGY_KEYS,
+        *OWN_KEYS,
+        *CONDITIONS,
+        "without",
     ],
 }
 
