@@ -74,7 +74,7 @@ class Editing:
             self._member = self._member if self._revoked else ""
 
     def _choose(self, members: Sequence[str], own: str) -> None:
-        """Whom to revoke; nobody, where this is not the admin's client or there is no such member."""
+        """Whom to revoke: nobody, if this is no client of the admin, or no such member is left."""
         others = sorted(members[1:])
         if members[0] != own or len(others) < max(1, self._which):
             self._left = None
