@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,20 @@ def test_a_compose_file_alone_is_one_zone_with_one_client(write: Write) -> None:
         {"zone-a": 1},
     )
     assert project(write("services: {x: {image: redis}}\n")).services["x"].image == "redis:latest"
+
+
+def test_what_a_run_stores_can_be_run_again(write: Write, tmp_path: Path) -> None:
+    path = write("services: {x: {image: i, ports: ['80'], environment: {A: $A}}}\n")
+    mine = path.parent / "mine.yaml"
+    probes = "probes: {p: {service: x, http: /, objective: 90%}}\n"
+    mine.write_text(f"name: mine\ncompose: {path.name}\nvariables: {{A: told}}\n{probes}")
+    before = load_topology(mine).topology
+    stored = tmp_path / "elsewhere.yaml"
+    stored.write_text(json.dumps(before.resolved()), encoding="utf-8")
+    after = load_topology(stored).topology
+    assert after == before
+    assert after.project is not None
+    assert after.project.services["x"].environment == {"A": "told"}
 
 
 def test_no_node_is_called_as_a_target_is(write: Write) -> None:

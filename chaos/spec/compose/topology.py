@@ -66,7 +66,7 @@ def expand(document: Document, path: Path) -> tuple[Project | None, list[Finding
         return None, []
     found: list[Finding] = list(document.findings)
     for key in NOT_BESIDE:
-        if key in root and (root[key].data or key == "groups"):
+        if key in root and root[key].data:
             message = f"expected either `{key}:` or `compose:`, got both"
             found.append(finding_at((root[key].key or root[key].mark), message, fix="leave it out"))
     file = (path.parent / named.data).resolve()
