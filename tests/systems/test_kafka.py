@@ -127,13 +127,14 @@ def log(name, leader, *in_sync, copies=(1, 2, 3), epoch=4):
 
 def test_who_leads_a_log_is_its_primary():
     known = Metadata((1, 2, 3), (log("k0", 1, 1, 2), log("k1", 1, 1, epoch=6), log("k2", 3, 3)))
-    seen = observed(1, NAMES, known, "controller in epoch 2")
+    seen = observed(1, NAMES, known, {"k0": 12}, ["controller in epoch 2"])
     assert (seen.role, seen.shard, seen.term) == ("primary", "k0,k1", 6)
-    assert seen.note == "controller in epoch 2; k0 in sync: n1 n2; k1 in sync: n1"
-    seen = observed(2, NAMES, known)
+    assert seen.note == "controller in epoch 2; k0 ends at 12, in sync: n1 n2; k1 in sync: n1"
+    seen = observed(2, NAMES, known, {"k0": 9, "k1": 0, "k2": 3})
     assert (seen.role, seen.shard, seen.term) == ("replica", "k0,k1,k2", None)
-    assert seen.note == "in sync: k0"
-    assert observed(2, NAMES, Metadata((1, 2, 3), ())).role == "member"
+    assert seen.note is not None
+    assert seen.note.startswith("k0 ends at 9, in sync: n1 n2; k1 ends at 0, in sync: n1; ")
+    assert observed(2, NAMES, Metadata((1, 2, 3), ()), {}).role == "member"
 
 
 def test_a_cluster_is_whole_when_all_say_so_and_every_copy_is_in_sync():
@@ -181,6 +182,18 @@ def test_metadata_is_read_as_it_is_written():
     assert told == Metadata((2,), (Partition("k0", 2, 7, (2, 3), (2,)),))
     with pytest.raises(ValueError, match="cut short"):
         Told(body).metadata()
+
+
+def test_ends_and_places_are_read_as_they_are_written():
+    one = struct.pack("!ihqq", 0, 0, -1, 312)
+    other = struct.pack("!ihqq", 0, 3, -1, -1)  # no such log
+    topics = [text(name) + struct.pack("!i", 1) + at for name, at in (("k0", one), ("k1", other))]
+    line = Told(struct.pack("!i", 2) + b"".join(topics))
+    assert line.ends(["k0", "k1"]) == {"k0": 312}
+    assert line.asked.startswith(struct.pack("!ii", -2, 2) + text("k0"))
+    place = text("k0") + struct.pack("!iiq", 1, 0, 40) + text("") + struct.pack("!h", 0)
+    assert Told(struct.pack("!i", 1) + place + struct.pack("!h", 0)).places("g") == {"k0": 40}
+    assert Told(struct.pack("!ih", 0, 16)).places("g") == {}
 
 
 def test_a_refused_reassignment_says_why():

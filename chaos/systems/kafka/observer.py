@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from chaos.systems.base import Observation, Reachable
 from chaos.systems.kafka.conf import number
+from chaos.systems.kafka.driver import GROUP
 from chaos.systems.kafka.wire import Line, Metadata, Partition
 
 
@@ -23,14 +24,21 @@ class Observer:
         """Never raises: no answer is an answer too."""
         try:
             known = self._broker.metadata()
+            own = [p.log for p in known.partitions if self._number in p.copies]
+            ends = self._broker.ends(own) if own else {}
+            places = self._broker.places(GROUP) if own else {}
         except (OSError, ValueError) as error:
             return self._silent(error)
+        said = []
         try:
             epoch = self._controller.controls()
-            controls = "" if epoch is None else f"controller in epoch {epoch}"
+            said += [] if epoch is None else [f"controller in epoch {epoch}"]
         except (OSError, ValueError) as error:
-            controls = f"its controller is silent: {error}"
-        return observed(self._number, self._names, known, controls)
+            said += [f"its controller is silent: {error}"]
+        if places:
+            at = ", ".join(f"{log} {place}" for log, place in sorted(places.items()))
+            said += [f"the group is at {at}"]
+        return observed(self._number, self._names, known, ends, said)
 
     def _silent(self, error: Exception) -> Observation:
         silent = isinstance(error, (TimeoutError, ValueError))
@@ -38,33 +46,32 @@ class Observer:
 
 
 def observed(
-    own: int, names: Mapping[int, str], known: Metadata, controls: str = ""
+    own: int,
+    names: Mapping[int, str],
+    known: Metadata,
+    ends: Mapping[str, int],
+    said: Sequence[str] = (),
 ) -> Observation:
     """The role of broker `own` as it knows it: what it leads, in which epoch it began the last of
-    these, and who is in sync with it."""
+    these, who is in sync, and where its copies end. `said`: what else belongs into the note."""
     if not known.partitions:
-        return Observation(role="member", note=controls or None)
-    led = [partition for partition in known.partitions if partition.leader == own]
-    said = [*filter(None, [controls]), *(in_sync(partition, names) for partition in led)]
-    note = "; ".join(said) or None
-    if not led:
-        follows = [partition.log for partition in known.partitions if own in partition.in_sync]
-        shard = ",".join(sorted(p.log for p in known.partitions if own in p.copies))
-        lags = f"in sync: {', '.join(follows) or 'nothing'}"
-        return Observation(role="replica", shard=shard or None, note="; ".join([*said, lags]))
+        return Observation(role="member", note="; ".join(said) or None)
+    has = sorted((p for p in known.partitions if own in p.copies), key=lambda p: p.log)
+    led = [partition for partition in has if partition.leader == own]
+    told = led or has
     return Observation(
-        role="primary",
-        shard=",".join(sorted(partition.log for partition in led)),
-        term=max(partition.epoch for partition in led),
-        note=note,
+        role="primary" if led else "replica",
+        shard=",".join(partition.log for partition in told) or None,
+        term=max((partition.epoch for partition in led), default=None),
+        note="; ".join([*said, *(_copy(partition, names, ends) for partition in told)]) or None,
     )
 
 
-def in_sync(partition: Partition, names: Mapping[int, str]) -> str:
-    """ "k0 in sync: n1 n2"."""
-    return f"{partition.log} in sync: " + " ".join(
-        names.get(each, str(each)) for each in sorted(partition.in_sync)
-    )
+def _copy(partition: Partition, names: Mapping[int, str], ends: Mapping[str, int]) -> str:
+    """ "k0 ends at 12, in sync: n1 n2"."""
+    end = f" ends at {ends[partition.log]}," if partition.log in ends else ""
+    in_sync = " ".join(names.get(each, str(each)) for each in sorted(partition.in_sync))
+    return f"{partition.log}{end} in sync: {in_sync or 'nobody'}"
 
 
 def whole(views: Sequence[Metadata]) -> bool:

@@ -1,7 +1,7 @@
 """What Kafka's driver does not tell: one broker's own view, over one kept connection.
 
 librdkafka asks whichever broker it likes best and merges what several say; here one is asked, and
-what it says is taken as it is. Four requests of Kafka's protocol are all that takes
+what it says is taken as it is. A few requests of Kafka's protocol are all that takes
 (https://kafka.apache.org/protocol), in versions that Kafka 2.1 and later know.
 """
 
@@ -19,12 +19,15 @@ from chaos.systems.base import Address
 T = TypeVar("T")
 
 API_VERSIONS = (18, 0)
-COORDINATOR = (10, 1)
+LIST_OFFSETS = (2, 1)
 METADATA = (3, 7)
+OFFSET_FETCH = (9, 2)
+COORDINATOR = (10, 1)
 DESCRIBE_QUORUM = (55, 0)
 REASSIGN = (45, 0)
 QUORUM_LOG = "__cluster_metadata"
 ANSWER_BYTES_MAX = 16 << 20
+ANY_COPY, ITS_END = -2, -1  # who asks for offsets so is answered by a follower, too
 CORRELATION = struct.pack("!i", 7)
 
 # A question that any broker answers at once, whatever it may or may not do; and its length.
@@ -127,12 +130,40 @@ class Line:
         topics = reader.each(lambda: _topic(reader))
         return Metadata(brokers, tuple(p for own, ps in topics if not own for p in ps))
 
+    def ends(self, logs: Sequence[str]) -> dict[str, int]:
+        """Where this broker's own copies of these logs end."""
+        asked = b"".join(_text(log) + struct.pack("!iiq", 1, 0, ITS_END) for log in logs)
+        body = struct.pack("!ii", ANY_COPY, len(logs)) + asked
+        reader = Reader(self._ask(LIST_OFFSETS, body))
+
+        def partition() -> int | None:
+            reader.number("i")
+            error = reader.number("h")
+            reader.number("q")
+            offset = reader.number("q")
+            return None if error else offset
+
+        found = reader.each(lambda: (reader.text(), reader.each(partition)))
+        return {log: ends[0] for log, ends in found if ends and ends[0] is not None}
+
+    def places(self, group: str) -> dict[str, int]:
+        """Where the group is in its logs; {} where this broker is not its coordinator."""
+        reader = Reader(self._ask(OFFSET_FETCH, _text(group) + struct.pack("!i", -1)))
+
+        def partition() -> int:
+            reader.number("i")
+            place = reader.number("q")
+            reader.text()
+            reader.number("h")
+            return place
+
+        found = reader.each(lambda: (reader.text(), reader.each(partition)))
+        return {log: places[0] for log, places in found if places and places[0] >= 0}
+
     def coordinates(self, kind: int) -> bool:
         """Whether the broker names a coordinator (kind 0: of groups, 1: of transactions); asked for
         the first time, it has the log made that these keep."""
-        name = b"aftershock"
-        body = struct.pack("!h", len(name)) + name + struct.pack("!b", kind)
-        reader = Reader(self._ask(COORDINATOR, body))
+        reader = Reader(self._ask(COORDINATOR, _text("aftershock") + struct.pack("!b", kind)))
         reader.number("i")
         return reader.number("h") == 0
 
@@ -235,6 +266,10 @@ def _topic(reader: Reader) -> tuple[bool, tuple[Partition, ...]]:
         return Partition(log, leader, epoch, copies, in_sync)
 
     return own, reader.each(partition)
+
+
+def _text(text: str) -> bytes:
+    return struct.pack("!h", len(text)) + text.encode()
 
 
 def _compact(text: str) -> bytes:
