@@ -21,6 +21,7 @@ GOALS = {
     "valkey-sentinel": "< 5",
     "redis-cluster": "< 8",
     "zookeeper-three": "< 8",
+    "localfirst-three": "< 5",
     "mariadb-async": "< 10",
     "galera-three": "< 15",
     "patroni-three-zones": "< 15",
