@@ -231,7 +231,7 @@ def with_probes(project: Project, probes: Mapping[str, Probe]) -> Project:
         ports = tuple(dict.fromkeys([*service.ports, port]))
         knock = service.knock
         if knock is None and port == ports[0]:
-            knock = _knock(probe, service)
+            knock = _knock(probe, service, port)
         services[probe.service] = replace(service, ports=ports, knock=knock)
     found = {
         name: asked(probe, services[probe.service])
@@ -241,13 +241,13 @@ def with_probes(project: Project, probes: Mapping[str, Probe]) -> Project:
     return replace(project, services=services, probes=found)
 
 
-def _knock(probe: Probe, service: Service) -> bytes | None:
-    """What the probe asks, if that changes nothing."""
-    if probe.kind == "tcp":
+def _knock(probe: Probe, service: Service, port: int) -> bytes | None:
+    """What tells that somebody is there and changes nothing; None: what the port's protocol has.
+
+    A page may count its visitors, so no path of an `http` probe is asked for.
+    """
+    if probe.kind == "tcp" and port not in KNOCKS:
         return str(probe.tcp).encode()
-    if probe.kind == "http" and probe.method == "GET":
-        lines = (f"GET {probe.http} HTTP/1.0", f"Host: {service.name}", "", "")
-        return "\r\n".join(lines).encode()
     if probe.kind == "sql":
         return KNOCKS[_PORTS[dialect_of(probe, service) or "postgres"]]
     return None

@@ -56,6 +56,21 @@ def test_probes_that_cannot_be_asked(write: Write, probe: str, message: str) -> 
     assert [each.replace("above 0,", "above 0.0,") for each in found] == [message]
 
 
+def test_knocks_change_nothing(write: Write) -> None:
+    path = write(
+        "services:\n  web: {image: i, expose: [80]}\n  own: {image: i, expose: [7000]}\n"
+        "  cache: {image: i, expose: [6379]}\n  said: {image: i, x-chaos: {port: 1, knock: hi}}\n"
+        "x-chaos:\n  probes:\n    a: {service: web, http: /counts}\n"
+        "    b: {service: own, tcp: ask}\n    c: {service: cache, tcp: 'INCR x'}\n"
+    )
+    group = load_compose(path).topology.each_group()[""].project
+    assert group is not None
+    nodes = group.told()["nodes"]
+    assert {name: bytes.fromhex(node["knocks"]["db"]) for name, node in nodes.items()} == {
+        "web": b"OPTIONS * HTTP/1.0\r\n\r\n", "own": b"ask", "cache": b"PING\r\n", "said": b"hi",
+    }  # fmt: skip
+
+
 LENT = """\
 services: {cache: {image: i, expose: [6379]}, deaf: {image: i}}
 x-chaos:

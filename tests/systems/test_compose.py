@@ -233,7 +233,7 @@ def test_ports_knocks_and_names() -> None:
     })  # fmt: skip
     settings = {PROJECT: project}
     assert SYSTEM.node_ports("web-2", settings) == {"db": 80, "6379": 6379}
-    assert SYSTEM.node_knock("web-1", "db", settings).startswith(b"GET / HTTP")
+    assert SYSTEM.node_knock("web-1", "db", settings).startswith(b"OPTIONS * HTTP")
     assert SYSTEM.node_knock("web-1", "6379", settings) == b"PING\r\n"
     assert SYSTEM.node_knock("db", "db", settings)[4:] == bytes.fromhex("04d2162f")
     assert SYSTEM.node_ports("deaf", settings) == {}

@@ -110,7 +110,7 @@ KNOCKS = {
     11211: b"version\r\n",
     26379: b"PING\r\n",
 }
-HTTP_KNOCK = b"GET / HTTP/1.0\r\n\r\n"
+HTTP_KNOCK = b"OPTIONS * HTTP/1.0\r\n\r\n"  # of the server as such, and no page of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
