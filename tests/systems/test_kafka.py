@@ -65,7 +65,7 @@ def test_settings_reach_the_broker(brokers):
 
 
 def test_each_zone_is_told_its_own_addresses(brokers):
-    links = {"observer": ("10.0.0.2", 20000), "us-a": ("10.0.0.2", 20009), "us-b": ("h", 5)}
+    links = {"observer": ("192.0.2.2", 20000), "us-a": ("192.0.2.2", 20009), "us-b": ("h", 5)}
     conf = properties(advertised(container(brokers[1], brokers, {}), links))
     assert conf["listeners"].split(",") == [
         "CONTROLLER://198.18.7.11:9093",
@@ -75,7 +75,7 @@ def test_each_zone_is_told_its_own_addresses(brokers):
         f"CLIENTS2://0.0.0.0:{SYSTEM.zone_port('db', 1)}",
     ]
     assert conf["advertised.listeners"].split(",")[1:] == [
-        "CLIENTS0://10.0.0.2:20000", "CLIENTS1://10.0.0.2:20009", "CLIENTS2://h:5",
+        "CLIENTS0://192.0.2.2:20000", "CLIENTS1://192.0.2.2:20009", "CLIENTS2://h:5",
     ]  # fmt: skip
     ports = [SYSTEM.ports["db"], *(SYSTEM.zone_port("db", place) for place in range(20))]
     assert len({*ports, *SYSTEM.ports.values()}) == len(ports) + 2
