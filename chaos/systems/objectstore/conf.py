@@ -55,8 +55,9 @@ SETTINGS = {
     ),
     "conn-user-timeout": Setting(
         about="how long what one node sent may stay without any answer before the connection is "
-        "given up; default 10m",
+        "given up",
         values=DURATION,
+        default="10m",
     ),
 }
 
@@ -116,11 +117,10 @@ def container(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) ->
         "MINIO_UPDATE": "off",
         "MINIO_PROMETHEUS_AUTH_TYPE": "public",
         "MINIO_CI_CD": "1",  # else it refuses a drive on the host's root filesystem
+        "MINIO_CONN_USER_TIMEOUT": f"{milliseconds(given['conn-user-timeout'])}ms",
     }
     if "parity" in given:
         env["MINIO_STORAGE_CLASS_STANDARD"] = f"EC:{given['parity']}"
-    if "conn-user-timeout" in given:
-        env["MINIO_CONN_USER_TIMEOUT"] = f"{milliseconds(given['conn-user-timeout'])}ms"
     drives = [f"http://{n.address}:{PORT}{DRIVE}" for n in site_of(node, nodes, settings)]
     return ContainerSpec(
         name="minio",
