@@ -25,6 +25,7 @@ GOALS = {
     "mariadb-async": "< 10",
     "galera-three": "< 15",
     "patroni-three-zones": "< 15",
+    "objectstore-four": "< 10",
     "rabbitmq-quorum": "< 20",
 }
 
