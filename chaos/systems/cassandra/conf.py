@@ -18,6 +18,8 @@ PLACE = "/etc/aftershock/rackdc.properties"
 START = "/usr/lib/cassandra/node"  # topologies/images/cassandra: Java's flags for every node
 NODETOOL = ("sh", "/usr/lib/cassandra/tool")
 RING_MS = 1000  # how long a node alone in its ring waits for others before it goes ahead
+# A node that starts slowly is not forgotten meanwhile: it is after half of this, by default RING_MS.
+FORGET_MS = 120_000
 COPIES_MOST = 3
 
 _DURATIONS = {
@@ -187,6 +189,7 @@ def container(
         f"-Dcassandra-rackdc.properties=file://{PLACE}",
         f"-Dcassandra.storagedir={VOLUME}",
         f"-Dcassandra.ring_delay_ms={RING_MS}",
+        f"-Dcassandra.gossip_quarantine_delay_ms={FORGET_MS}",
     ]
     if replaces:
         java.append(f"-Dcassandra.replace_address_first_boot={node.address}")
