@@ -18,7 +18,7 @@ PLACE = "/etc/aftershock/rackdc.properties"
 START = "/usr/lib/cassandra/node"  # topologies/images/cassandra: Java's flags for every node
 NODETOOL = ("sh", "/usr/lib/cassandra/tool")
 RING_MS = 1000  # how long a node alone in its ring waits for others before it goes ahead
-# A node that starts slowly is not forgotten meanwhile: it is after half of this, by default RING_MS.
+# Twice how long a node that starts may be silent until the others forget it; by itself 2 × RING_MS.
 FORGET_MS = 120_000
 COPIES_MOST = 3
 
