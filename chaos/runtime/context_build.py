@@ -52,6 +52,11 @@ class ContextRecipe(Recipe):
                             sorted(self.how.arguments.items())])  # fmt: skip
         return hashlib.sha256((self._content() + asked).encode()).hexdigest()[:12]
 
+    @property
+    def again(self) -> str:
+        """The command that builds it without us."""
+        return f"docker build {self.root}"
+
     def bases(self) -> list[str]:
         """What its stages begin with: no stage of its own, and nothing that an argument names."""
         stages: set[str] = set()

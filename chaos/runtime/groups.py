@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.registry import SYSTEMS
 from chaos.runtime.toxiproxy import OBSERVER
+from chaos.spec.group_checks import lent_settings
 from chaos.spec.topology import Group, Lent, Topology
 from chaos.systems.base import (
     Address,
@@ -234,7 +235,7 @@ class LentGroup:
         self.system: System = SYSTEMS.get(client.system)
         self.nodes = [node for node in group.nodes if node.name in names]
         self._group = group
-        self._settings = client.settings
+        self._settings = lent_settings(client)
 
     def endpoints(self, zone: str) -> dict[str, dict[str, Address]]:
         """{node: {"db": address}} through the links of `zone`: the service's first port."""

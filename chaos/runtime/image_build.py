@@ -93,6 +93,11 @@ class Recipe:
         buffer.seek(0)
         return buffer
 
+    @property
+    def again(self) -> str:
+        """The command that builds it."""
+        return f"aftershock images build {self.name}"
+
     def bases(self) -> list[str]:
         """Images of others that it stands on, besides our base: none."""
         return []
@@ -217,9 +222,9 @@ def _run(
                 if line.startswith("Step "):
                     say(line[5:85])
             if "error" in event:
-                raise _failed(client, name, str(event["error"]), last)
+                raise _failed(client, recipe, str(event["error"]), last)
     except APIError as error:
-        raise _failed(client, name, error.explanation or str(error), last) from None
+        raise _failed(client, recipe, error.explanation or str(error), last) from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         raise EngineError(
             f"the container engine stopped answering while building the image {name}",
@@ -228,7 +233,10 @@ def _run(
         ) from None
 
 
-def _failed(client: docker.DockerClient, name: str, why: str, last: Iterable[str]) -> EngineError:
+def _failed(
+    client: docker.DockerClient, recipe: Recipe, why: str, last: Iterable[str]
+) -> EngineError:
+    name = recipe.name
     text = "\n".join(last)
     if disk_is_full(why + text):
         return base_image.full_disk(client, f"building the image {name}", text)
@@ -241,7 +249,7 @@ def _failed(client: docker.DockerClient, name: str, why: str, last: Iterable[str
     return ImageError(
         f"building the image {name} failed: {why.strip()}",
         detail=text,
-        fix=f"the lines above are the build's last; `aftershock images build {name}` tries again",
+        fix=f"the lines above are the build's last; `{recipe.again}` tries again",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from chaos.registry import SYSTEMS
 from chaos.spec.complaints import Complaint, all_known, load_system, unknown
 from chaos.spec.probes import with_probes
-from chaos.spec.topology import Group, Topology
+from chaos.spec.topology import Group, Lent, Topology
 from chaos.systems.base import Node, System
 from chaos.systems.placing import UsesGroups
 
@@ -39,7 +39,13 @@ def systems(topology: Topology) -> dict[str, System]:
     return {name: found for name, found in loaded.items() if not isinstance(found, Complaint)}
 
 
-LENT = ("redis", "valkey", "etcd")  # clients that need nothing prepared where they speak
+# Clients that need nothing prepared where they speak, and how that is set if nobody says.
+LENT: Mapping[str, Mapping[str, Any]] = {
+    "redis": {"mode": "replication"},
+    "valkey": {"mode": "replication"},
+    "etcd": {},
+}
+NOT_LENT = {"mode": "sentinel"}  # the client would ask Sentinels, at a port of their own
 
 
 def speaking(topology: Topology, workload: str) -> dict[str, System]:
@@ -57,7 +63,12 @@ def lent_to(topology: Topology, group: Group) -> tuple[list[Node], Mapping[str, 
     if group.client is None or group.project is None:
         return nodes, group.settings
     names = group.project.services[group.client.service].nodes
-    return [node for node in nodes if node.name in names], group.client.settings
+    return [node for node in nodes if node.name in names], lent_settings(group.client)
+
+
+def lent_settings(client: Lent) -> dict[str, Any]:
+    """What a lent client is told of whom it speaks to."""
+    return {**LENT[client.system], **client.settings}
 
 
 def check_lent(topology: Topology) -> Iterator[Complaint]:
@@ -70,11 +81,15 @@ def check_lent(topology: Topology) -> Iterator[Complaint]:
         yield Complaint(path=("client",), message=message, fix="leave it out", key=True)
         return
     if client.system not in LENT:
-        yield unknown("client to lend", client.system, LENT, ("client", "system"))
+        yield unknown("client to lend", client.system, list(LENT), ("client", "system"))
         return
     system = SYSTEMS.get(client.system)
     kind = f"{client.system} setting"
     yield from all_known(("client", "settings"), client.settings, kind, system.settings)
+    for name, value in NOT_LENT.items():
+        if client.settings.get(name) == value:
+            message = f"a client is lent to one service: `{name}: {value}` would need more"
+            yield Complaint(path=("client", "settings", name), message=message)
     service = project.services.get(client.service)
     if service is None:
         known = list(project.services)

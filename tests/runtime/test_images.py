@@ -169,7 +169,8 @@ class FullDisk:
     ],
 )
 def test_why_a_build_failed(why: str, kind: type[EngineError], expected: str) -> None:
-    error = image_build._failed(FullDisk(), "thing", why, ["the", "end"])  # type: ignore[arg-type]
+    thing = Recipe(name="thing", root=Path("thing"))
+    error = image_build._failed(FullDisk(), thing, why, ["the", "end"])  # type: ignore[arg-type]
     assert type(error) is kind
     assert expected in error.what
     assert error.detail == "the\nend"

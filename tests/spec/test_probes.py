@@ -92,6 +92,7 @@ def test_an_experiment_changes_what_the_compose_file_says(write: Write) -> None:
 @pytest.mark.parametrize(("change", "message"), [
     (("redis,", "postgres,"), "unknown client to lend `postgres`; known: redis, valkey, etcd"),
     (("service: cache}\n", "service: cash}\n"), "unknown service `cash`; known: cache, deaf"),
+    (("service: cache}\n", "service: cache, settings: {mode: sentinel}}\n"), "would need more"),
     (("service: cache}\n", "service: deaf}\n"), "which port of `deaf`? It names none"),
     (("service: cache}\n", "service: cache, settings: {nod: 1}}\n"), "unknown redis setting `nod`"),
 ])  # fmt: skip
