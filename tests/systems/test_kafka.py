@@ -212,6 +212,19 @@ def test_the_greeting_says_how_long_it_is():
     assert struct.unpack("!i", GREETING[:4]) == (len(GREETING) - 4,)
 
 
+@pytest.mark.parametrize(("ask", "answer"), [(0, 2_000), (300_000, 640), (5, 5)])
+def test_a_request_of_a_given_size_names_as_many_logs_as_that_takes(ask, answer):
+    send = SYSTEM.bulk("db", ask, answer)
+    assert struct.unpack_from("!i", send) == (len(send) - 4,)
+    assert len(send) >= max(ask, answer)
+    (count,) = struct.unpack_from("!i", send, 4 + 10)
+    names = {send[18 + 202 * at + 2 : 18 + 202 * (at + 1)] for at in range(count)}
+    assert len(names) == count
+    assert sum(map(len, names)) >= max(ask, answer)  # and all of them come back
+    assert send[18 + 202 * count :] == b"\0"
+    assert SYSTEM.bulk("controller", ask, answer) is None
+
+
 @pytest.mark.parametrize("behaviour", ["silent", "closes", "refuses"])
 def test_a_question_has_one_deadline(behaviour, listening):
     begun = time.monotonic()

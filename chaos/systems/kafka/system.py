@@ -39,7 +39,7 @@ from chaos.systems.kafka.conf import (
 )
 from chaos.systems.kafka.observer import Observer
 from chaos.systems.kafka.steps import STEPS, converged
-from chaos.systems.kafka.wire import CORRELATION, GREETING, Line
+from chaos.systems.kafka.wire import CORRELATION, GREETING, Line, long_question
 
 FORMED_S = 60.0
 ADMIN_TIMEOUT_S = 2.0
@@ -142,6 +142,12 @@ class Kafka:
             "confluent-kafka": version("confluent-kafka"),
             "librdkafka": confluent_kafka.libversion()[0],
         }
+
+    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes | None:
+        """One request as long as its answer has to be; a controller knows no such."""
+        if port == "controller":
+            return None
+        return long_question(max(request_bytes, answer_bytes))
 
     def observer(
         self, cluster: Reachable, node: str, timeout_s: float

@@ -34,6 +34,19 @@ CORRELATION = struct.pack("!i", 7)
 GREETING = struct.pack("!ihh4sh", 10, *API_VERSIONS, CORRELATION, -1)
 
 
+NAME_BYTES = 200
+
+
+def long_question(size: int) -> bytes:
+    """A request of at least so many bytes whose answer has as many: who leads logs that nobody has,
+    each of which the answer names."""
+    names = (f"{at:0{NAME_BYTES}d}" for at in range(-(-size // NAME_BYTES)))
+    logs = [struct.pack("!h", NAME_BYTES) + name.encode() for name in names]
+    asked = struct.pack("!hh4sh", *METADATA, CORRELATION, -1)
+    asked += struct.pack("!i", len(logs)) + b"".join(logs) + b"\0"
+    return struct.pack("!i", len(asked)) + asked
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """A log as one broker knows it; brokers are numbers, and `leader` -1 is nobody."""
