@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from nats import errors as nats
@@ -19,13 +21,8 @@ from chaos.systems.nats.client import BROKEN, NotAcknowledged
 from chaos.systems.nats.conf import conf, container
 from chaos.systems.nats.messages import _status
 from chaos.systems.nats.monitor import Observer, in_use, observed, streams
-from chaos.systems.nats.streams import (
-    bucket_config,
-    log_config,
-    preferred,
-    queue_config,
-    workers_config,
-)
+from chaos.systems.nats.steps import led, uncounted
+from chaos.systems.nats.streams import make_bucket, make_log, make_queue, preferred
 from chaos.systems.nats.system import SYSTEM
 from chaos.systems.nats.wire import Line, Lost
 
@@ -48,10 +45,45 @@ def test_every_server_is_a_route_of_every_server(servers):
         spec = container(node, servers, {})
         assert spec.data_dir == "/var/lib/nats"
         assert f"store_dir: {spec.data_dir}\n" in text
+        others = " ".join(other.address for other in servers if other is not node)
+        assert (
+            f"together 6222 {servers.index(node)} {others}; exec nats-server " in spec.command[-1]
+        )
 
 
 def test_one_server_is_no_cluster(servers):
     assert "cluster" not in conf(servers[0], servers[:1], {})
+    assert "together" not in container(servers[0], servers[:1], {}).command[-1]
+
+
+class Recorder:
+    """In the place of a connection: keeps what is asked for, and says that `leader` leads."""
+
+    def __init__(self, leader="n2", there=False):
+        self.js, self.asked, self.leader, self.there = self, [], leader, there
+
+    def begin(self, within_s=None):
+        pass
+
+    def run(self, asked):
+        return asyncio.run(asked)
+
+    async def add_stream(self, config):
+        self.asked.append(config.as_dict())
+        if self.there:
+            raise js.BadRequestError(code=400, err_code=10058)
+
+    async def update_stream(self, config):
+        self.asked.append(config.as_dict())
+
+    async def add_consumer(self, stream, config):
+        self.asked.append(config.as_dict())
+
+    async def stream_info(self, name):
+        return SimpleNamespace(cluster=SimpleNamespace(leader=self.leader))
+
+    async def consumer_info(self, stream, name):
+        return await self.stream_info(name)
 
 
 def test_settings_reach_the_server_and_the_streams(servers):
@@ -60,13 +92,32 @@ def test_settings_reach_the_server_and_the_streams(servers):
     assert "  sync_interval: always\n" in text.partition("jetstream {")[2].partition("}")[0]
     assert "\nping_interval: 5s\n" in text
     assert "replicas" not in text
-    assert workers_config(given).as_dict()["ack_wait"] == 1_500_000_000
-    for config in (queue_config(given, "k1", "n2"), log_config(given, "k1", "n2")):
-        made = config.as_dict()
-        assert made["num_replicas"] == 1
-        assert made["placement"] == {"tags": ["n2"]}
-    assert bucket_config({}, "n1").as_dict()["num_replicas"] == 3
-    assert bucket_config({}, "n1").as_dict().get("placement") is None
+    line = Recorder()
+    assert make_queue(line, given, "k1", ["n1", "n2", "n3"])
+    stream, workers = line.asked
+    assert stream["num_replicas"] == 1
+    assert stream["placement"] == {"tags": ["n2"]}
+    assert stream["subjects"] == ["queue.k1"]
+    assert workers["ack_wait"] == 1_500_000_000
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_stream_is_spread_from_the_node_that_leads_it(there):
+    line = Recorder(there=there)
+    assert make_log(line, {}, "k1", ["n1", "n2", "n3"])
+    first, then = line.asked
+    assert (first["num_replicas"], first["placement"]) == (1, {"tags": ["n2"]})
+    assert then["num_replicas"] == 3
+    assert then.get("placement") is None
+    assert first["subjects"] == then["subjects"] == ["log.k1"]
+
+
+def test_a_server_that_is_alone_needs_no_placement():
+    line = Recorder()
+    assert make_bucket(line, {"replicas": 1}, ["n1"])
+    (config,) = line.asked
+    assert config.get("placement") is None
+    assert config["allow_direct"] is True
 
 
 def test_a_key_has_its_node():
@@ -145,6 +196,16 @@ def test_who_has_not_found_the_raft_group_leads_nothing():
 def test_a_server_that_holds_nothing_hands_on():
     assert observed("n2", [], None, "n1").role == "replica"
     assert observed("n2", [], None, "").role == "candidate"
+
+
+def test_who_is_not_counted():
+    meta = {"leader": "n2", "replicas": [{"name": "n1", "current": True}]}
+    answers = {name: {"meta_cluster": meta} for name in ("n1", "n2", "n3")}
+    assert led(answers)
+    assert uncounted(answers) == {"n3"}
+    assert not led({**answers, "n1": {"meta_cluster": {"leader": "n3"}}})
+    assert not led({**answers, "n1": {}})
+    assert uncounted({"n1": {}}) == set()
 
 
 @pytest.mark.parametrize(

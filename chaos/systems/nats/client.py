@@ -4,7 +4,7 @@ Every operation is sent once and has one deadline; what of nats-py is off for th
 `wire.py`. An operation of several requests says so where it is.
 
 The server that a client is connected to hands its requests on to whoever has subscribed to them:
-the leader of a stream, or for direct reads any of its replicas, its own first. Where nobody has, as
+the leader of a stream, or for direct reads one of its replicas, drawn anew. Where nobody has, as
 far as that server knows, it says at once that there are no responders, and the request went to
 nobody. A leader answers reads without asking the others whether it still leads, and a replica
 without asking whether it is behind

@@ -106,11 +106,16 @@ def conf(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> str:
 
 
 def container(node: Node, nodes: Sequence[Node], settings: Mapping[str, Any]) -> ContainerSpec:
-    """The node's container; a server that lost its data starts as it started first."""
+    """The node's container; a server that lost its data starts as it started first. One without
+    data waits a moment for the others (topologies/images/nats/together)."""
+    number = [other.name for other in nodes].index(node.name)
+    others = " ".join(other.address for other in nodes if other.name != node.name)
+    together = f"perl /usr/lib/nats/together {ROUTE_PORT} {number} {others}"
+    wait = f"[ -e {DATA}/jetstream ] || {together}; "
     return ContainerSpec(
         name="nats",
         image="nats",
-        command=["nats-server", "--config", CONF],
+        command=["sh", "-c", f"{wait if others else ''}exec nats-server --config {CONF}"],
         files={CONF: conf(node, nodes, settings)},
         data_dir=DATA,
     )

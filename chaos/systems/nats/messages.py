@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from nats.aio.msg import Msg
 from nats.errors import Error
@@ -30,14 +31,11 @@ from chaos.systems.base import ClientSpec, Definite
 from chaos.systems.nats.client import NatsClient, NotAcknowledged
 from chaos.systems.nats.streams import (
     WORKERS,
-    lead,
-    log_config,
     log_stream,
-    preferred,
-    queue_config,
+    make_log,
+    make_queue,
     queue_stream,
     subject_of,
-    workers_config,
 )
 from chaos.systems.nats.wire import NEVER_S, Line
 
@@ -51,13 +49,13 @@ NONE = ("404", "408")  # statuses that end a pull for want of messages
 class Streams(NatsClient):
     """What queues and logs share."""
 
-    def _create(self, line: Line, config: api.StreamConfig, node: str) -> None:
-        line.run(line.js.add_stream(config))
-        if not lead(line, str(config.name), node):
-            raise Definite("not-led", f"{node} does not lead {config.name}")
+    make: Callable[[Line, Mapping[str, Any], object, Sequence[str]], bool]
 
-    def _preferred(self, key: object) -> str:
-        return preferred(key, list(self._spec.endpoints))
+    def _create(self, line: Line, operation: Invocation) -> Result:
+        nodes = list(self._spec.endpoints)
+        if not type(self).make(line, self._spec.settings, operation.key, nodes):
+            raise Definite("not-led", f"the node of {operation.key} does not lead it")
+        return Result(node=self.node)
 
     def _send(self, line: Line, stream: str, value: int | None) -> int:
         """Append, and wait for the confirmation; the sequence number."""
@@ -68,19 +66,11 @@ class Streams(NatsClient):
 class QueueClient(Streams):
     """A queue is a stream with the retention `workqueue`, and its one consumer."""
 
+    make = staticmethod(make_queue)
+
     def __init__(self, spec: ClientSpec) -> None:
         super().__init__(spec)
-        self._do = {"create": self._make, "enqueue": self._enqueue, "dequeue": self._dequeue}
-
-    def _make(self, line: Line, operation: Invocation) -> Result:
-        settings, stream = self._spec.settings, queue_stream(operation.key)
-        node = self._preferred(operation.key)
-        self._create(line, queue_config(settings, operation.key, node), node)
-        line.begin()
-        line.run(line.js.add_consumer(stream, workers_config(settings)))
-        if not lead(line, stream, node, WORKERS):
-            raise Definite("not-led", f"{node} does not lead the consumer of {stream}")
-        return Result(node=self.node)
+        self._do = {"create": self._create, "enqueue": self._enqueue, "dequeue": self._dequeue}
 
     def _enqueue(self, line: Line, operation: Invocation) -> Result:
         self._send(line, queue_stream(operation.key), operation.value)
@@ -116,12 +106,14 @@ class QueueClient(Streams):
 class LogClient(Streams):
     """A log is a stream."""
 
+    make = staticmethod(make_log)
+
     def __init__(self, spec: ClientSpec) -> None:
         super().__init__(spec)
         self._places = Places(FIRST)
         self._consumers: dict[str, str] = {}  # log → the consumer that stands where we do
         self._do = {
-            "create": self._make,
+            "create": self._create,
             "send": self._append,
             "assign": self._assign,
             "poll": self._poll,
@@ -131,11 +123,6 @@ class LogClient(Streams):
         """Connect anew; places are kept, consumers are not."""
         self._consumers = {}
         super().open()
-
-    def _make(self, line: Line, operation: Invocation) -> Result:
-        node = self._preferred(operation.key)
-        self._create(line, log_config(self._spec.settings, operation.key, node), node)
-        return Result(node=self.node)
 
     def _append(self, line: Line, operation: Invocation) -> Result:
         offset = self._send(line, log_stream(operation.key), operation.value)

@@ -6,8 +6,9 @@ message of each subject
 stream whose messages go when they are acknowledged, with one durable consumer; a log is a stream
 that keeps all.
 
-NATS 2.10 elects a stream's leader by chance, and lets nobody choose the next one: `lead` has the
-leader step down until it is the node that is wanted.
+NATS 2.10 elects a stream's leader by chance, and lets nobody choose the next one. So a stream is
+made on the node that is to lead it, and spread from there (`make`), and one that is led by another
+node is moved by having its leader step down until chance has it right (`lead`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from nats.errors import Error
 from nats.js import api
+from nats.js.errors import BadRequestError
 
 from chaos.systems.nats.conf import ack_wait_s, replicas
 from chaos.systems.nats.wire import Line, Lost
@@ -26,6 +28,7 @@ from chaos.systems.nats.wire import Line, Lost
 BUCKET = "data"
 BUCKET_STREAM = f"KV_{BUCKET}"
 WORKERS = "workers"  # the consumer of every queue
+NAME_IN_USE = 10058  # the server's code for a stream that is there with another configuration
 LEAD_S = 15.0  # for that node to lead; an election that nobody wins takes 4 to 9 s
 LOOK_S = 0.3  # a server that knows no leader does not answer at all
 SETTLE_S = 0.02
@@ -58,56 +61,67 @@ def preferred(key: object, nodes: Sequence[str]) -> str:
     return nodes[int(number[0]) % len(nodes) if number else 0]
 
 
-def bucket_config(settings: Mapping[str, Any], node: str) -> api.StreamConfig:
-    """What nats-py's `create_key_value` asks for, with direct reads allowed, as the Go client
-    has them."""
-    return _config(
-        settings,
-        node,
-        BUCKET_STREAM,
-        f"$KV.{BUCKET}.>",
+def make_bucket(line: Line, settings: Mapping[str, Any], nodes: Sequence[str]) -> bool:
+    """The bucket, led by the first node: what nats-py's `create_key_value` asks for, with direct
+    reads allowed, as the Go client has them."""
+    config = api.StreamConfig(
+        name=BUCKET_STREAM,
+        subjects=[f"$KV.{BUCKET}.>"],
         max_msgs_per_subject=1,
         allow_rollup_hdrs=True,
         deny_delete=True,
         allow_direct=True,
         discard=api.DiscardPolicy.NEW,
     )
+    return _make(line, settings, config, nodes[0], nodes)
 
 
-def queue_config(settings: Mapping[str, Any], key: object, node: str) -> api.StreamConfig:
-    """A queue's stream."""
-    name = queue_stream(key)
-    return _config(settings, node, name, subject_of(name), retention=api.RetentionPolicy.WORK_QUEUE)
-
-
-def log_config(settings: Mapping[str, Any], key: object, node: str) -> api.StreamConfig:
-    """A log's stream."""
+def make_log(line: Line, settings: Mapping[str, Any], key: object, nodes: Sequence[str]) -> bool:
+    """A log's stream, led by its node."""
     name = log_stream(key)
-    return _config(settings, node, name, subject_of(name))
+    config = api.StreamConfig(name=name, subjects=[subject_of(name)])
+    return _make(line, settings, config, preferred(key, nodes), nodes)
 
 
-def workers_config(settings: Mapping[str, Any]) -> api.ConsumerConfig:
-    """A queue's consumer: of what it hands out it waits for an acknowledgement each."""
-    return api.ConsumerConfig(
+def make_queue(line: Line, settings: Mapping[str, Any], key: object, nodes: Sequence[str]) -> bool:
+    """A queue's stream and its consumer, both led by its node. Of what the consumer hands out it
+    waits for an acknowledgement each."""
+    name, node = queue_stream(key), preferred(key, nodes)
+    retention = api.RetentionPolicy.WORK_QUEUE
+    config = api.StreamConfig(name=name, subjects=[subject_of(name)], retention=retention)
+    workers = api.ConsumerConfig(
         durable_name=WORKERS,
         ack_policy=api.AckPolicy.EXPLICIT,
         ack_wait=ack_wait_s(settings),
     )
+    if not _make(line, settings, config, node, nodes):
+        return False
+    line.begin()
+    line.run(line.js.add_consumer(name, workers))
+    return len(nodes) == 1 or lead(line, name, node, WORKERS)
 
 
-def _config(
-    settings: Mapping[str, Any], node: str, name: str, subject: str, **more: Any
-) -> api.StreamConfig:
-    count = replicas(settings)
-    return api.StreamConfig(
-        name=name,
-        subjects=[subject],
-        storage=api.StorageType.FILE,
-        num_replicas=count,
-        # One replica is put where it is wanted; of several the leader is moved.
-        placement=api.Placement(tags=[node]) if count == 1 else None,
-        **more,
-    )
+def _make(
+    line: Line,
+    settings: Mapping[str, Any],
+    config: api.StreamConfig,
+    node: str,
+    nodes: Sequence[str],
+) -> bool:
+    """Make a stream, if it is not there: on `node` alone, then on as many as it is to be on. False
+    if `node` does not lead it in time."""
+    first = config.evolve(storage=api.StorageType.FILE, num_replicas=1)
+    if len(nodes) > 1:
+        first = first.evolve(placement=api.Placement(tags=[node]))
+    try:
+        line.run(line.js.add_stream(first))
+    except BadRequestError as error:
+        if error.err_code != NAME_IN_USE:
+            raise
+    if (count := replicas(settings)) > 1:
+        line.begin()
+        line.run(line.js.update_stream(first.evolve(num_replicas=count, placement=None)))
+    return len(nodes) == 1 or lead(line, str(config.name), node)
 
 
 def leader_of(line: Line, stream: str, consumer: str | None = None) -> str:

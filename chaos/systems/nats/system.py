@@ -9,6 +9,7 @@ power loses what it had acknowledged, and several at once may lose what a majori
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
@@ -36,8 +37,8 @@ from chaos.systems.nats.conf import (
     replicas,
 )
 from chaos.systems.nats.monitor import Observer
-from chaos.systems.nats.steps import ADMIN_TIMEOUT_S, STEPS, asked, converged, led
-from chaos.systems.nats.streams import BUCKET_STREAM, bucket_config, lead
+from chaos.systems.nats.steps import ADMIN_TIMEOUT_S, STEPS, converged, founding
+from chaos.systems.nats.streams import make_bucket
 from chaos.systems.nats.wire import Line
 
 MESSAGE_BYTES_MAX = 1 << 16  # a server takes 1 MiB that was not told otherwise
@@ -56,14 +57,20 @@ OPTIONS = {
 
 
 def _made(cluster: Cluster) -> bool:
-    """Make the bucket, if it is not there, and have the first node lead it."""
-    first = cluster.nodes[0].name
-    line = Line(cluster.address(first, "db"), ADMIN_TIMEOUT_S)
+    """Make the bucket, if it is not there."""
+    names = [node.name for node in cluster.nodes]
+    line = Line(cluster.address(names[0], "db"), ADMIN_TIMEOUT_S)
     try:
-        line.run(line.js.add_stream(bucket_config(cluster.settings, first)))
-        return len(cluster.nodes) == 1 or lead(line, BUCKET_STREAM, first)
+        return make_bucket(line, cluster.settings, names)
     finally:
         line.close()
+
+
+def _sync(cluster: Cluster) -> None:
+    """Sync all that is there, on all nodes at once."""
+    command = ["sh", "-c", f"find {DATA} -exec sync {{}} +"]
+    with ThreadPoolExecutor(len(cluster.nodes)) as pool:
+        list(pool.map(lambda node: cluster.execute(node.name, command), cluster.nodes))
 
 
 class NatsServer:
@@ -116,11 +123,10 @@ class NatsServer:
     def form(self, cluster: Cluster) -> None:
         """Wait for a meta leader, make the bucket, and sync all that, as if it were as old as the
         streams of a cluster usually are: what is lost with power is then what clients wrote."""
-        cluster.wait("the servers know one meta leader", lambda: led(asked(cluster)))
+        cluster.wait("one meta leader counts all servers", founding(cluster))
         cluster.wait("the bucket is there, led by the first node", lambda: _made(cluster))
         cluster.wait("every replica has what its leader has", lambda: converged(cluster))
-        for node in cluster.nodes:
-            cluster.execute(node.name, ["sh", "-c", f"find {DATA} -exec sync {{}} +"])
+        _sync(cluster)
 
     def client(self, spec: ClientSpec, workload: str) -> Client:
         """A client of `workload`."""
