@@ -276,7 +276,7 @@ def beat(node, heartbeat):
 
 
 def test_a_node_says_whom_it_has_not_heard_of(ring):
-    seen = Observer(SimpleNamespace(nodes=ring), "n1", 1.0)
+    seen = Observer(SimpleNamespace(nodes=ring, address=lambda *_: ("127.0.0.1", 1)), "n1", 1.0)
     own = beat("198.18.7.10", 5)
     first = seen.seen([own, beat("198.18.7.11", 7)], [], 100.0)
     assert (first.role, first.lag_ms, first.note) == ("member", 0.0, "has not heard of n3")
@@ -288,6 +288,15 @@ def test_a_node_says_whom_it_has_not_heard_of(ring):
     assert late.note == "not heard of n2 for 10 s; keeps 2 files of hints for n2"
     split = [own, beat("198.18.7.11", 8), (*beat("198.18.7.12", 10)[:3], str(uuid.uuid4()))]
     assert seen.seen(split, [], 111.0).note == "2 schemas"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "role"), [("refuses", "down"), ("silent", "unknown"), ("closes", "unknown")]
+)
+def test_nobody_there_is_down_and_nobody_who_speaks_is_unknown(ring, listening, behaviour, role):
+    port = listening(behaviour)
+    cluster = SimpleNamespace(nodes=ring, address=lambda *_: ("127.0.0.1", port))
+    assert Observer(cluster, "n1", 0.3).observe().role == role
 
 
 def test_a_time_without_a_zone_is_utc():

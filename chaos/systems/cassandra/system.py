@@ -92,18 +92,12 @@ class Cassandra:
 
     def start_empty(self, cluster: Cluster, node: str) -> Sequence[ContainerSpec]:
         """A node that replaces itself: it takes over its token, and is sent a copy of all it
-        should have. The others refuse that until they take it for down."""
-        others = [n.name for n in cluster.nodes if n.name != node]
-        if not others:
+        should have."""
+        if len(cluster.nodes) == 1:
             raise ClusterError(
                 f"{node} has lost its data, and no other node has a copy",
                 fix="a topology of several nodes keeps copies",
             )
-        cluster.wait(
-            f"the others take {node} for down",
-            lambda: not any(reaches_all(cluster, other) for other in others),
-            FORM_S,
-        )
         own = next(n for n in cluster.nodes if n.name == node)
         return [container(own, cluster.nodes, cluster.settings, replaces=True)]
 
