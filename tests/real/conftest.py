@@ -90,6 +90,8 @@ NOT_HERE = ("every-fault",)  # longer ones: tests/real/test_faults.py has all fa
 ONLY_IN_THE_RECORD = frozenset(
     {
         "cassandra-one-stale",
+        "cassandra-power-loss",
+        "cassandra-power-loss-synced",
         "cassandra-quorum",
         "etcd-linearizable-reads",
         "galera-power-loss",
