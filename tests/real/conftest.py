@@ -89,6 +89,8 @@ NOT_HERE = ("every-fault",)  # longer ones: tests/real/test_faults.py has all fa
 # together would take a quarter of an hour.
 ONLY_IN_THE_RECORD = frozenset(
     {
+        "cassandra-global-quorum",
+        "cassandra-local-quorum",
         "cassandra-one-stale",
         "cassandra-power-loss",
         "cassandra-power-loss-synced",
