@@ -21,12 +21,12 @@ TERRY = "Terry et al. 1994, doi:10.1109/PDIS.1994.331722"
 DIJKSTRA = "Dijkstra 1965, doi:10.1145/365559.365617"
 BURROWS = "Burrows 2006, The Chubby lock service, OSDI '06 (sequencers)"
 VOGELS = "Vogels 2009, doi:10.1145/1435417.1435432"
-GOLAB = "Golab, Li & Shah 2011, doi:10.1145/1993806.1993834"
 KLEPPMANN = (
     "Kleppmann 2025, keynote at PaPoC, "
     "https://martin.kleppmann.com/2025/03/31/papoc-keynote-byzantine.html"
 )
 ERA = "ERA 2026, arXiv:2601.22963 (revocations, roll-backs, an arbiter of epochs)"
+GOLAB = "Golab, Li & Shah 2011, doi:10.1145/1993806.1993834"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -268,7 +268,8 @@ class Observation:
     """
 
     role: str  # primary | member | replica | candidate | down | unknown
-    shard: str | None = None  # which part of the data it leads or follows, where there are several
+    # Which part of the data it leads or follows, where there are several: with commas between them.
+    shard: str | None = None
     term: int | None = None
     lag_ms: float | None = None
     lag_bytes: int | None = None
