@@ -276,7 +276,7 @@ def beat(node, heartbeat):
 
 
 def test_a_node_says_whom_it_has_not_heard_of(ring):
-    seen = Observer(SimpleNamespace(nodes=ring, address=lambda *_: ("127.0.0.1", 1)), "n1", 1.0)
+    seen = Observer(SimpleNamespace(nodes=ring), "n1", 1.0)
     own = beat("198.18.7.10", 5)
     first = seen.seen([own, beat("198.18.7.11", 7)], [], 100.0)
     assert (first.role, first.lag_ms, first.note) == ("member", 0.0, "has not heard of n3")
@@ -291,7 +291,7 @@ def test_a_node_says_whom_it_has_not_heard_of(ring):
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "role"), [("refuses", "down"), ("silent", "unknown"), ("closes", "unknown")]
+    ("behaviour", "role"), [("refuses", "down"), ("silent", "unknown"), ("closes", "down")]
 )
 def test_nobody_there_is_down_and_nobody_who_speaks_is_unknown(ring, listening, behaviour, role):
     port = listening(behaviour)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -46,8 +45,6 @@ class Observer:
 
     def __init__(self, cluster: Reachable, node: str, timeout_s: float) -> None:
         self._asker = Asker(cluster, node, timeout_s)
-        self._address = cluster.address(node, "db")
-        self._timeout_s = timeout_s
         self._names = {n.address: n.name for n in cluster.nodes if n.name != node}
         self._moved: dict[str, tuple[Any, float]] = {}  # name → heartbeat, when it was new
 
@@ -57,8 +54,8 @@ class Observer:
             with self._asker as session:
                 gossip, hints = session.ask(GOSSIP), session.ask(HINTS)
         except (*FAILURES, NotConnected) as error:
-            role = "unknown" if self._listens() else "down"
-            return Observation(role=role, note=str(error)[:200])
+            silent = "imed out" in str(error)
+            return Observation(role="unknown" if silent else "down", note=str(error)[:200])
         return self.seen(gossip, hints, time.monotonic())
 
     def seen(self, gossip: Sequence[Row], hints: Sequence[Row], now_s: float) -> Observation:
@@ -76,15 +73,6 @@ class Observer:
             lag_ms=round(1000 * max(ages_s.values()), 1) if ages_s else None,
             note="; ".join(said) or None,
         )
-
-    def _listens(self) -> bool:
-        """Whether anybody does there. To the driver a connection that ends while it is greeted is
-        one that timed out, as of a node that is there and silent."""
-        try:
-            socket.create_connection(self._address, self._timeout_s / 2).close()
-        except OSError as error:
-            return isinstance(error, TimeoutError)
-        return True
 
     def _ages_s(self, gossip: Sequence[Row], now_s: float) -> Mapping[str, float]:
         """How long ago the heartbeat of each other node was seen to move."""

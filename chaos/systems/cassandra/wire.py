@@ -18,13 +18,16 @@ What the driver does by itself and what becomes of it here (cassandra-driver 3.2
   was refused before anything was done, so that this is no retry.
 - It logs what it meets: silenced.
 
-A session is two connections: one of the driver's own, for what it learns, and one for requests.
+A session is two connections: one of the driver's own, for what it learns, and one for requests. A
+third, before them, only knocks: to the driver one that is closed while it is greeted, as a proxy
+does for a node that is down, is one that timed out.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,6 +52,7 @@ from cassandra.protocol import ErrorMessage
 from cassandra.query import tuple_factory
 
 from chaos.systems.base import Address, ClientSpec, NotConnected, Reachable
+from chaos.systems.cassandra.frames import ASKED
 
 PROTOCOL = 5
 NEVER_S = 86_400.0
@@ -72,6 +76,17 @@ class Links(EndPointFactory):  # type: ignore[misc]
         return DefaultEndPoint(*self._ways.get(own, (own, _NodeInfo.get_broadcast_rpc_port(row))))
 
 
+def knock(address: Address, timeout_s: float) -> None:
+    """NotConnected unless somebody answers there, with what kept it from that."""
+    try:
+        with socket.create_connection(address, timeout=timeout_s) as line:
+            line.sendall(ASKED)
+            if not line.recv(1):
+                raise ConnectionError("closed without an answer")
+    except OSError as error:
+        raise NotConnected(f"connecting to {address[0]}:{address[1]}: {error}") from error
+
+
 class Session:
     """Opened by being made: NotConnected if that fails. `ways`: node's own address → ours to it.
 
@@ -86,6 +101,7 @@ class Session:
         *,
         client_timestamps: bool = False,
     ) -> None:
+        knock(ways[own], timeout_s)
         home = DefaultEndPoint(*ways[own])
         profile = ExecutionProfile(
             load_balancing_policy=HostFilterPolicy(
@@ -163,7 +179,7 @@ class Session:
             self._cluster.shutdown()
 
     def __del__(self) -> None:  # an observer has no other end than being forgotten
-        if not self._cluster.is_shutdown:
+        if hasattr(self, "_cluster") and not self._cluster.is_shutdown:
             self.close()
 
 
