@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 
+from chaos.spec.experiment import Experiment
 from chaos.spec.files import load_experiment
 from tests.real.conftest import shipped_experiments
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
 NAMES = sorted(shipped_experiments())
 FAST = [name for name, one in shipped_experiments().items() if not one.workload.rate]
+
+
+def expected_operations(experiment: Experiment) -> float:
+    """How many its clients would invoke if nothing were in their way; without a rate, many."""
+    seconds = experiment.duration_ns / 1e9
+    return seconds * experiment.workload.rate if experiment.workload.rate else float("inf")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -22,7 +29,8 @@ def test_as_expected(ran: dict[str, Any], name: str) -> None:
     assert one.results["verdict"] == expected.verdict, one.results["summary"]
     assert one.code == {"valid": 0, "invalid": 1, "unknown": 3}[expected.verdict]
     assert set(expected.anomalies) <= set(one.anomalies)
-    assert one.results["counts"]["ok"] > 500
+    asked = expected_operations(load_experiment(name).experiment)
+    assert one.results["counts"]["ok"] > min(500, 0.05 * asked)
     assert one.run.meta["state"] == "done"
     assert one.run.cut_ns is None
 
