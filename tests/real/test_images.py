@@ -187,18 +187,25 @@ def test_no_image_holds_a_certificate_of_this_host(
     images.build([control], client=client, progress=quiet, folder=tmp_path)
     assert certificates_inside(client, images.reference(control, tmp_path)) == lent
 
+    # What Debian's packages bring along is nobody's secret: Patroni's image has its
+    # ca-certificates, and into Node.js older ones are compiled.
+    node = throwaway(
+        f"FROM {base_image.BASE}\n"
+        "RUN apt-get update && apt-get install -y --no-install-recommends nodejs\n"
+    )
+    images.build([node], client=client, progress=quiet, folder=tmp_path)
+    compiled_in = certificates_inside(client, images.reference(node, tmp_path))
     built = images.build(client=client, progress=quiet)
-    # Patroni's image has Debian's own ca-certificates, which are nobody's secret.
     files = {name: (paths.images() / name / "Dockerfile").read_text() for name in built}
     lends = {name for name, text in files.items() if "# lends: ca" in text}
-    public = certificates_inside(client, images.reference("patroni"))
+    public = certificates_inside(client, images.reference("patroni")) | compiled_in
     assert lends
     assert "patroni" not in lends
     for name in built:
         reference = images.reference(name)
         inside = certificates_inside(client, reference)
         assert not inside & (lent - public), f"{name} holds what was lent"
-        assert name not in lends or not inside & lent, f"{name} holds what was lent"
+        assert name not in lends or not inside & (lent - compiled_in), f"{name} holds what was lent"
         told = str(client.images.get(reference).attrs["Config"]) + str(
             client.api.history(reference)
         )
