@@ -108,10 +108,21 @@ READS = Setting(
 )
 
 
+FAILOVER = Setting(
+    about="true: try the other nodes when the home node does not answer; default false",
+    values=TRUE_FALSE,
+)
+
+
+def fails_over(spec: ClientSpec) -> bool:
+    """Whether the client's option `failover` is true."""
+    return str(spec.options.get("failover", "false")).lower() == "true"
+
+
 def tried_nodes(spec: ClientSpec) -> list[str]:
     """The nodes a client without a primary may connect to, in turn: its home node, and with the
     option `failover: true` the others by name."""
-    if str(spec.options.get("failover", "false")).lower() != "true":
+    if not fails_over(spec):
         return [spec.home]
     return [spec.home, *sorted(set(spec.endpoints) - {spec.home})]
 
@@ -130,6 +141,16 @@ def primary_to_rejoin(node: str, others: Sequence[str]) -> str:
             fix="promote one first",
         )
     return others[0]
+
+
+def equals_problems(nodes: Sequence[Node], why: str) -> Iterable[str]:
+    """A sentence for each thing wrong with the nodes of a system whose nodes have no roles: `why`
+    they have none."""
+    if not nodes:
+        yield "there are no nodes; at least one is needed"
+    for node in nodes:
+        if node.role is not None:
+            yield f"nodes.{node.name}.role: {why}"
 
 
 def primary_of(nodes: Sequence[Node]) -> Node:
@@ -194,6 +215,22 @@ NOT_CONNECTED = (
         kind=NotConnected,
         definite=True,
         reason="no usable node was reached; of the operation nothing was sent",
+    ),
+)
+
+
+UNANSWERED = (
+    ErrorRule(
+        code="timeout",
+        kind=TimeoutError,
+        definite=False,
+        reason="no answer in time; the operation may have happened, or may still happen",
+    ),
+    ErrorRule(
+        code="connection-lost",
+        kind=OSError,
+        definite=False,
+        reason="the connection ended before the answer; the operation may have happened",
     ),
 )
 

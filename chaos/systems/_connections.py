@@ -1,11 +1,11 @@
-"""A client's connections to several nodes, for clients that move: each made when first needed."""
+"""Which node a client connects to; and connections to several, for clients that move."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from chaos.systems._common import chosen_node
+from chaos.systems._common import chosen_node, tried_nodes
 from chaos.systems.base import ClientSpec, NotConnected
 
 
@@ -14,6 +14,22 @@ class _Closes(Protocol):
 
 
 C = TypeVar("C", bound=_Closes)
+
+
+def first_that_serves(
+    spec: ClientSpec,
+    connect: Callable[[str], C],
+    failures: tuple[type[Exception], ...] = (NotConnected,),
+) -> tuple[str, C]:
+    """The first of `tried_nodes` to which `connect` succeeds, and the connection. Where it has one
+    of `failures` at each: NotConnected with what the last one said."""
+    last: Exception = NotConnected("no node to try")
+    for node in tried_nodes(spec):
+        try:
+            return node, connect(node)
+        except failures as error:
+            last = error
+    raise NotConnected(str(last)) from last
 
 
 class Connections(Generic[C]):

@@ -12,21 +12,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from chaos.systems._common import UNANSWERED
 from chaos.systems.base import Address, ErrorRule, NotConnected
 
 NO_ANSWER = (
-    ErrorRule(
-        code="timeout",
-        kind=TimeoutError,
-        definite=False,
-        reason="no answer in time; the operation may have happened, or may still happen",
-    ),
-    ErrorRule(
-        code="connection-lost",
-        kind=OSError,
-        definite=False,
-        reason="the connection ended before the answer; the operation may have happened",
-    ),
+    *UNANSWERED,
     ErrorRule(
         code="broken-answer",
         kind=http.client.HTTPException,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from chaos.systems._common import TRUE_FALSE, Setting
+from chaos.systems._common import FAILOVER, Setting
 from chaos.systems.cassandra.client import CassandraClient, RegisterClient, SetClient
 from chaos.systems.cassandra.counter import CounterClient
 from chaos.systems.cassandra.session import SessionClient
@@ -53,10 +53,7 @@ OPTIONS = {
         values="rows|collection",
         workloads=frozenset({"set"}),
     ),
-    "failover": Setting(
-        about="true: try the other nodes when the home node does not answer; default false",
-        values=TRUE_FALSE,
-    ),
+    "failover": FAILOVER,
 }
 
 

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from chaos.errors import ClusterError
-from chaos.systems._common import option_problems, problems
+from chaos.systems._common import equals_problems, option_problems, problems
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -74,11 +74,7 @@ class Cassandra:
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology, a sentence each."""
-        if not nodes:
-            yield "there are no nodes; at least one is needed"
-        for node in nodes:
-            if node.role is not None:
-                yield f"nodes.{node.name}.role: all Cassandra nodes are alike; leave the role out"
+        yield from equals_problems(nodes, "all Cassandra nodes are alike; leave the role out")
         wrong = list(problems(settings, SETTINGS))
         yield from wrong
         if not wrong:

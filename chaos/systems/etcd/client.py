@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED, tried_nodes
+from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._connections import first_that_serves
 from chaos.systems._http import NO_ANSWER, Connection
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import Address, ClientSpec, Definite, ErrorRule, NotConnected
@@ -30,6 +31,7 @@ class EtcdError(Exception):
         self.code = code
 
 
+NO_STATUS = (OSError, http.client.HTTPException, EtcdError)
 ERRORS = (
     *NOT_CONNECTED,
     NOT_COMMITTED,
@@ -156,20 +158,18 @@ class EtcdClient:
     def open(self) -> None:
         """Connect and have the node answer once, so that a dead one is known before any request."""
         self.close()
-        last: Exception = NotConnected("no node to try")
-        for node in tried_nodes(self._spec):
-            gateway = None
-            try:
-                gateway = Gateway(self._spec.endpoints[node]["db"], self._spec.timeout_s)
-                gateway.post("/v3/maintenance/status", {})
-            except (OSError, http.client.HTTPException, EtcdError, NotConnected) as error:
-                last = error
-                if gateway is not None:
-                    gateway.close()
-                continue
-            self.node, self._gateway = node, gateway
-            return
-        raise NotConnected(str(last)) from last
+        self.node, self._gateway = first_that_serves(
+            self._spec, self._opened, (*NO_STATUS, NotConnected)
+        )
+
+    def _opened(self, node: str) -> Gateway:
+        gateway = Gateway(self._spec.endpoints[node]["db"], self._spec.timeout_s)
+        try:
+            gateway.post("/v3/maintenance/status", {})
+        except NO_STATUS:
+            gateway.close()
+            raise
+        return gateway
 
     def invoke(self, operation: Invocation) -> Result:
         """Do it once; a broken connection is dropped, and made anew by the next call."""

@@ -17,9 +17,11 @@ from typing import Any
 from chaos.errors import ClusterError
 from chaos.systems._common import (
     DURATION,
+    FAILOVER,
     INTEGER,
     TRUE_FALSE,
     Setting,
+    equals_problems,
     milliseconds,
     operator_step,
     option_problems,
@@ -92,10 +94,7 @@ OPTIONS = {
         about="linearizable (default) or serializable: answered by the node alone",
         values="linearizable|serializable",
     ),
-    "failover": Setting(
-        about="true: try the other nodes when the home node does not answer; default false",
-        values=TRUE_FALSE,
-    ),
+    "failover": FAILOVER,
     "lease": LEASE,
 }
 
@@ -309,11 +308,7 @@ class Etcd:
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology, a sentence each."""
-        if not nodes:
-            yield "there are no nodes; at least one is needed"
-        for node in nodes:
-            if node.role is not None:
-                yield f"nodes.{node.name}.role: etcd elects its leader; leave the role out"
+        yield from equals_problems(nodes, "etcd elects its leader; leave the role out")
         wrong = list(problems(settings, SETTINGS))
         yield from wrong
         if not wrong:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pymysql.err import MySQLError
 
-from chaos.systems._common import TRUE_FALSE, Setting
+from chaos.systems._common import TRUE_FALSE, Setting, fails_over
 from chaos.systems._locks import LEASE
 from chaos.systems.base import ClientSpec, ErrorRule
 from chaos.systems.mariadb.client import ERRORS as MARIADB_ERRORS
@@ -65,8 +65,7 @@ class GaleraAccess(Access):
 
     def nodes(self, spec: ClientSpec) -> Sequence[str]:
         """The home node; with `failover` then the others by name."""
-        follow = str(spec.options.get("failover", "false")).lower() == "true"
-        return super().nodes(spec)[: None if follow else 1]
+        return super().nodes(spec)[: None if fails_over(spec) else 1]
 
     def refusal(self, session: Session) -> str:
         """Why nothing is to be written there; "" if it may be."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import confluent_kafka
 
-from chaos.systems._common import TRUE_FALSE, Setting, option_problems, problems
+from chaos.systems._common import TRUE_FALSE, Setting, equals_problems, option_problems, problems
 from chaos.systems.base import (
     Address,
     Client,
@@ -93,14 +93,11 @@ class Kafka:
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology, a sentence each."""
-        for node in nodes:
-            if node.role is not None:
-                yield (
-                    f"nodes.{node.name}.role: every node is broker and controller, and the "
-                    "controllers choose who leads; leave the role out"
-                )
-        if not nodes:
-            yield "there are no nodes; at least one is needed"
+        yield from equals_problems(
+            nodes,
+            "every node is broker and controller, and the controllers choose who leads; leave the "
+            "role out",
+        )
         wrong = list(problems(settings, SETTINGS))
         yield from wrong
         if nodes and not wrong:

@@ -20,9 +20,10 @@ from nats.js import api
 from nats.js import errors as js
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED, tried_nodes
+from chaos.systems._common import NOT_CONNECTED, UNANSWERED
+from chaos.systems._connections import first_that_serves
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
-from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
+from chaos.systems.base import ClientSpec, Definite, ErrorRule
 from chaos.systems.nats.streams import BUCKET_STREAM, key_subject
 from chaos.systems.nats.wire import Line
 
@@ -125,18 +126,7 @@ ERRORS = (
         definite=False,
         reason="an element was taken; whether it is gone from the queue is not known",
     ),
-    ErrorRule(
-        code="timeout",
-        kind=TimeoutError,
-        definite=False,
-        reason="no answer in time; the operation may have happened, or may still happen",
-    ),
-    ErrorRule(
-        code="connection-lost",
-        kind=OSError,
-        definite=False,
-        reason="the connection ended before the answer; the operation may have happened",
-    ),
+    *UNANSWERED,
 )
 BROKEN = (OSError, TimeoutError, nats.ConnectionClosedError, NotCommitted, NotAcknowledged)
 
@@ -154,16 +144,7 @@ class NatsClient:
     def open(self) -> None:
         """Connect; the server answers a ping, so that a dead one is known before any request."""
         self.close()
-        last: Exception = NotConnected("no node to try")
-        for node in tried_nodes(self._spec):
-            try:
-                self._line = self._opened(node)
-            except NotConnected as error:
-                last = error
-                continue
-            self.node = node
-            return
-        raise NotConnected(str(last)) from last
+        self.node, self._line = first_that_serves(self._spec, self._opened)
 
     def _opened(self, node: str) -> Line:
         return Line(self._spec.endpoints[node]["db"], self._spec.timeout_s)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from chaos.systems._common import DURATION, INTEGER, Setting, milliseconds, resolve
+from chaos.systems._common import DURATION, INTEGER, Setting, equals_problems, milliseconds, resolve
 from chaos.systems.base import ContainerSpec, Node
 
 PORTS = {"db": 4222, "monitor": 8222}
@@ -71,11 +71,7 @@ def ack_wait_s(settings: Mapping[str, Any]) -> float:
 
 def node_problems(nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
     """What is wrong with the nodes, and with as many replicas on them; a sentence each."""
-    if not nodes:
-        yield "there are no nodes; at least one is needed"
-    for node in nodes:
-        if node.role is not None:
-            yield f"nodes.{node.name}.role: NATS elects a leader for each stream; leave it out"
+    yield from equals_problems(nodes, "NATS elects a leader for each stream; leave it out")
     wanted = str(settings.get("replicas", _STREAMS["replicas"].default))
     if nodes and re.fullmatch(_STREAMS["replicas"].values, wanted) and int(wanted) > len(nodes):
         yield f"settings.replicas: expected at most the number of nodes, {len(nodes)}, got {wanted}"

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
-from chaos.systems._common import TRUE_FALSE, Setting, option_problems, problems
+from chaos.systems._common import FAILOVER, Setting, option_problems, problems
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -49,10 +49,7 @@ OPTIONS = {
         values="leader|direct",
         workloads=frozenset({"register", "session", "counter"}),
     ),
-    "failover": Setting(
-        about="true: try the other nodes when the home node does not answer; default false",
-        values=TRUE_FALSE,
-    ),
+    "failover": FAILOVER,
 }
 
 

@@ -32,7 +32,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED, TRUE_FALSE, Setting
+from chaos.systems._common import FAILOVER, NOT_CONNECTED, TRUE_FALSE, Setting, fails_over
 from chaos.systems._locks import LEASE
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
@@ -183,10 +183,7 @@ OPTIONS = {
         values="apart|together",
         workloads=frozenset({"set"}),
     ),
-    "failover": Setting(
-        about="true: try the other nodes when the home node does not answer; default false",
-        values=TRUE_FALSE,
-    ),
+    "failover": FAILOVER,
     "lease": LEASE,
 }
 
@@ -220,7 +217,7 @@ class ObjectClient:
 
     def __init__(self, spec: ClientSpec) -> None:
         self._spec = spec
-        self._failover = str(spec.options.get("failover", "false")).lower() == "true"
+        self._failover = fails_over(spec)
         self._if_match = str(spec.options.get("if-match", "true")).lower() == "true"
         self.node = ""
         self._source: Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaos.systems._common import TRUE_FALSE, Setting
+from chaos.systems._common import FAILOVER, TRUE_FALSE, Setting
 from chaos.systems.rabbitmq.client import QueueClient, RabbitClient
 from chaos.systems.rabbitmq.log import LogClient
 
@@ -15,8 +15,5 @@ OPTIONS = {
         "classic queue keeps them in memory; quorum queues and streams write all; default true",
         values=TRUE_FALSE,
     ),
-    "failover": Setting(
-        about="true: try the other nodes when the home node does not answer; default false",
-        values=TRUE_FALSE,
-    ),
+    "failover": FAILOVER,
 }

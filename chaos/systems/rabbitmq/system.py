@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from chaos.systems._common import option_problems, problems
+from chaos.systems._common import equals_problems, option_problems, problems
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -73,11 +73,7 @@ class Rabbitmq:
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:
         """Problems with this topology, a sentence each."""
-        if not nodes:
-            yield "there are no nodes; at least one is needed"
-        for node in nodes:
-            if node.role is not None:
-                yield f"nodes.{node.name}.role: RabbitMQ's nodes are equals; leave the role out"
+        yield from equals_problems(nodes, "RabbitMQ's nodes are equals; leave the role out")
         wrong = list(problems(settings, SETTINGS))
         yield from wrong or setting_problems(nodes, settings)
 

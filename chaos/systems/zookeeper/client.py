@@ -21,9 +21,10 @@ from kazoo import exceptions as zk
 from kazoo.handlers.threading import KazooTimeoutError
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED, tried_nodes
+from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._connections import first_that_serves
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
-from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
+from chaos.systems.base import ClientSpec, Definite, ErrorRule
 from chaos.systems.zookeeper.wire import Session
 
 SESSION_S = 6.0
@@ -139,16 +140,7 @@ class ZookeeperClient:
     def open(self) -> None:
         """Begin a session; that is a write of its own, which a majority agrees on."""
         self.close()
-        last: Exception = NotConnected("no node to try")
-        for node in tried_nodes(self._spec):
-            try:
-                self._session = self._opened(node)
-            except NotConnected as error:
-                last = error
-                continue
-            self.node = node
-            return
-        raise NotConnected(str(last)) from last
+        self.node, self._session = first_that_serves(self._spec, self._opened)
 
     def _opened(self, node: str) -> Session:
         return Session(
