@@ -17,6 +17,8 @@ from chaos.cli.runs import remove_leftovers
 from chaos.errors import UsageError
 
 if TYPE_CHECKING:
+    from docker import DockerClient
+
     from chaos.runtime.attached import AttachedCluster
     from chaos.runtime.cluster import RunningCluster
     from chaos.spec.topology import Topology as Spec
@@ -33,20 +35,24 @@ def add_to(app: typer.Typer) -> None:
     app.command("exec", context_settings={"ignore_unknown_options": True})(execute)
 
 
+def _prepared(spec: Spec, client: DockerClient, run_id: str, owner: str) -> RunningCluster:
+    """The topology, its images there and not started yet; what dead runs left is gone."""
+    from chaos.runner import images_for
+    from chaos.runtime.cluster import Plan, RunningCluster
+
+    remove_leftovers(client)
+    images = images_for(spec, client, image_progress)
+    return RunningCluster(client, Plan(run_id=run_id, topology=spec, images=images, owner=owner))
+
+
 @contextlib.contextmanager
 def started(spec: Spec) -> Iterator[RunningCluster]:
     """The topology, started for this alone and removed afterwards."""
     import secrets
 
-    from chaos.runner import images_for
-    from chaos.runtime.cluster import Plan, RunningCluster
     from chaos.runtime.docker import owner
 
-    client = connect(start=True)
-    remove_leftovers(client)
-    images = images_for(spec, client, image_progress)
-    plan = Plan(run_id=secrets.token_hex(4), topology=spec, images=images, owner=owner())
-    cluster = RunningCluster(client, plan)
+    cluster = _prepared(spec, connect(start=True), secrets.token_hex(4), owner())
     try:
         cluster.up(say)
         yield cluster
@@ -66,8 +72,6 @@ def up(
     """Start a topology and leave it running, without clients or faults."""
     import secrets
 
-    from chaos.runner import images_for
-    from chaos.runtime.cluster import Plan, RunningCluster
     from chaos.runtime.docker import KEEP
     from chaos.spec.files import load_compose, load_topology
 
@@ -83,21 +87,16 @@ def up(
         say(note.render())
     spec = loaded.topology
     client = connect(start=True)
-    remove_leftovers(client)
-    images = images_for(spec, client, image_progress)
     run_id = secrets.token_hex(4)
-    cluster = RunningCluster(
-        client,
-        Plan(run_id=run_id, topology=spec, images=images, owner=KEEP),
-    )
-    started = time.monotonic()
+    cluster = _prepared(spec, client, run_id, KEEP)
+    begun = time.monotonic()
     try:
         cluster.up(say)
     except BaseException:
         cluster.down()
         raise
     cluster.hang_up()
-    out.print(f"{spec.name} is up after {time.monotonic() - started:.1f} s (run {run_id})")
+    out.print(f"{spec.name} is up after {time.monotonic() - begun:.1f} s (run {run_id})")
     _print_states([c for c in _attached(client) if c.run == run_id])
     node = next(iter(spec.nodes))
     out.print(f"next: aftershock exec {node} -- …   aftershock logs {node}   aftershock down")

@@ -14,8 +14,6 @@ from chaos.errors import EXIT_INVALID
 
 if TYPE_CHECKING:
     from chaos.conformance.findings import Finding
-    from chaos.runtime.groups import RunningGroup
-    from chaos.systems.base import ClientSpec
 
 MARKS = {"passed": "✓", "failed": "✗", "missing": "✗", "absent": "–"}
 
@@ -35,6 +33,7 @@ def conformance(
     The topology is started for it and removed afterwards. Exit code 1: something failed or is
     missing; what is absent need not be there.
     """
+    from chaos.conformance.cluster import TIMEOUT_S
     from chaos.conformance.suite import conform
     from chaos.spec.files import load_topology
 
@@ -43,7 +42,9 @@ def conformance(
     with started(spec) as cluster:
         group = cluster.groups[spec.front()[0]]
         zone = next(iter(spec.clients))
-        for finding in conform(group.system, lambda home: client_spec(group, zone, home), group):
+        for finding in conform(
+            group.system, lambda home: group.client_spec(zone, home, TIMEOUT_S), group
+        ):
             findings.append(finding)
             if not json:
                 _say(finding)
@@ -54,20 +55,6 @@ def conformance(
         passed = sum(finding.outcome == "passed" for finding in findings)
         out.print(f"{group.system.name}: {passed} passed, {len(bad)} failed or missing")
     raise typer.Exit(EXIT_INVALID if bad else 0)
-
-
-def client_spec(group: RunningGroup, zone: str, home: str, timeout_s: float = 1.0) -> ClientSpec:
-    """A client in `zone` at home on the node `home`, without options."""
-    from chaos.systems.base import ClientSpec
-
-    return ClientSpec(
-        zone=zone,
-        home=home,
-        endpoints=group.endpoints(zone),
-        settings=group.client_settings(),
-        options={},
-        timeout_s=timeout_s,
-    )
 
 
 def _say(finding: Finding) -> None:

@@ -16,6 +16,7 @@ from chaos.spec.group_checks import lent_settings
 from chaos.spec.topology import Group, Lent, Topology
 from chaos.systems.base import (
     Address,
+    ClientSpec,
     ClockReading,
     ContainerSpec,
     Handshake,
@@ -128,6 +129,17 @@ class RunningGroup:
             found |= self.system.client_settings(self.settings)
             found["_containers"] = self._cluster.containers([node.name for node in self.nodes])
         return found
+
+    def client_spec(self, zone: str, home: str, timeout_s: float) -> ClientSpec:
+        """A client in `zone` at home on the node `home`, without options."""
+        return ClientSpec(
+            zone=zone,
+            home=home,
+            endpoints=self.endpoints(zone),
+            settings=self.client_settings(),
+            options={},
+            timeout_s=timeout_s,
+        )
 
     def told(self) -> dict[str, Any]:
         """The settings as JSON that may be seen: of a Compose file no environment."""

@@ -32,7 +32,7 @@ from chaos.registry import FAULTS
 from chaos.runtime.cluster import RunningCluster
 from chaos.runtime.docker import LABEL_RUN
 from chaos.spec.entries import FAULT_ENTRIES
-from chaos.systems.base import ClientSpec, System
+from chaos.systems.base import System
 from tests.bench.support import Row, row, running, say
 
 ROUNDS = 3
@@ -203,11 +203,7 @@ def _repair(cluster: RunningCluster) -> None:
 
 def _client(system: System, cluster: RunningCluster) -> Any:
     """A connected client, as soon as the database lets; AftershockError if it never does."""
-    group = cluster.groups[""]
-    spec = ClientSpec(
-        zone="z", home="n1", endpoints=group.endpoints("z"), options={}, timeout_s=2.0,
-        settings=group.client_settings(),
-    )  # fmt: skip
+    spec = cluster.groups[""].client_spec("z", "n1", 2.0)
     end = time.monotonic() + BACK_S
     while True:
         try:

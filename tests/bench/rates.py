@@ -25,13 +25,8 @@ def specs(
     there = {zone: [n.name for n in group.nodes if n.zone == zone] for zone in zones}
     everywhere = [node.name for node in group.nodes]
     return [
-        ClientSpec(
-            zone=zone,
-            home=(homes := there[zone] or everywhere)[k // len(zones) % len(homes)],
-            endpoints=group.endpoints(zone),
-            settings=group.client_settings(),
-            options={},
-            timeout_s=timeout_s,
+        group.client_spec(
+            zone, (homes := there[zone] or everywhere)[k // len(zones) % len(homes)], timeout_s
         )
         for k, zone in zip(range(count), itertools.cycle(zones), strict=False)
     ]

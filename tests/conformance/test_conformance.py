@@ -7,7 +7,6 @@ import uuid
 
 import pytest
 
-from chaos.cli.conforming import client_spec
 from chaos.errors import AftershockError
 from chaos.registry import SYSTEMS
 from chaos.runner import images_for
@@ -95,7 +94,7 @@ def test_a_real_system(name, changes, up_s_max, engine_client, conformance):
         cluster.up()
         up_s = time.monotonic() - begun
         zone = next(iter(topology.clients))
-        conformance(group.system, lambda home: client_spec(group, zone, home), group)
+        conformance(group.system, lambda home: group.client_spec(zone, home, 1.0), group)
     except AftershockError as error:
         raise AssertionError(str(error)) from error
     finally:

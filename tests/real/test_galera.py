@@ -16,7 +16,6 @@ from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.runtime.docker import owner
 from chaos.runtime.groups import RunningGroup
 from chaos.spec.files import load_topology
-from chaos.systems.base import ClientSpec
 from chaos.systems.galera.system import SYSTEM
 
 pytestmark = [
@@ -46,15 +45,7 @@ def running(engine_client: Any, *changes: str) -> Iterator[RunningGroup]:
 
 def ask(group: RunningGroup, home: str, operation: Invocation) -> str:
     zone = next(node.zone for node in group.nodes if node.name == home)
-    spec = ClientSpec(
-        zone=zone,
-        home=home,
-        endpoints=group.endpoints(zone),
-        settings=group.client_settings(),
-        options={},
-        timeout_s=5.0,
-    )
-    with closing(SYSTEM.client(spec, "set")) as client:
+    with closing(SYSTEM.client(group.client_spec(zone, home, 5.0), "set")) as client:
         return client.invoke(operation).payload or ""
 
 
