@@ -69,7 +69,7 @@ def names(folder: Path | None = None) -> list[str]:
 
 def content_hash(name: str, folder: Path | None = None) -> str:
     """12 hex digits over every file of the image's folder and how its base is made."""
-    return _recipe(name, folder).content
+    return _recipe(name, folders(folder)).content
 
 
 def reference(name: str, folder: Path | None = None) -> str:
@@ -77,7 +77,7 @@ def reference(name: str, folder: Path | None = None) -> str:
 
     Anything with a `/`, `:` or `@` is a reference already and returned as it is.
     """
-    return name if _is_foreign(name) else _recipe(name, folder).reference
+    return name if _is_foreign(name) else _recipe(name, folders(folder)).reference
 
 
 def ensure(
@@ -97,8 +97,9 @@ def ensure(
     """
     unique = list(dict.fromkeys(wanted))
     ours = recipes({name: builds[name] for name in unique if name in builds})
-    known = [name for name in unique if name not in ours and not _is_foreign(name)]
-    ours |= {name: _recipe(name, folder) for name in known}
+    shipped = [name for name in unique if name not in ours and not _is_foreign(name)]
+    known = folders(folder) if shipped else {}
+    ours |= {name: _recipe(name, known) for name in shipped}
     tags = {name: ours[name].reference if name in ours else name for name in unique}
     done: dict[str, str] = {}
     with engine_errors("looking for images"):
@@ -143,7 +144,8 @@ def build(
 
 def list_images(client: docker.DockerClient, folder: Path | None = None) -> list[Image]:
     """Every image of ours on the engine, old ones too, and each folder not built yet."""
-    current = {name: reference(name, folder) for name in names(folder)}
+    known = folders(folder)
+    current = {name: _recipe(name, known).reference for name in known}
     with engine_errors("listing images"):
         held = client.api.images(filters={"label": LABEL_IMAGE})
     rows = [
@@ -223,8 +225,7 @@ def _is_foreign(name: str) -> bool:
     return any(mark in name for mark in "/:@")
 
 
-def _recipe(name: str, folder: Path | None) -> Recipe:
-    known = folders(folder)
+def _recipe(name: str, known: Mapping[str, Path]) -> Recipe:
     if name not in known:
         raise ImageError(
             f"expected an image folder, got `{name}`; known: {', '.join(known)}",
