@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ from analysis.proof.source import fingerprint
 from analysis.proof.verify import verify
 from analysis.verdict import judge
 from chaos.load.plan import LoadPlan
-from chaos.load.pool import LoadPool
-from chaos.record.reader import RunData, open_run
+from chaos.record.reader import RunData
 from chaos.record.writer import RunWriter
 from chaos.systems.base import ClientSpec
 from chaos.workloads.base import LoadShape
+from tests.load.playing import played
 
 NODES = ("n1", "n2", "n3")
 PROPERTIES = ["authorised-edits", "convergence"]
@@ -47,15 +46,7 @@ def ran(tmp_path: Path) -> Ran:
             clients=clients,
             segment=str(writer.segments),
         )
-        with LoadPool(plan) as pool:
-            pool.wait_ready(30)
-            pool.start(time.monotonic_ns())
-            time.sleep(0.7)
-            pool.stop(10)
-            pool.final(10)
-            pool.quit()
-        writer.finish("done")
-        return open_run(writer.path)
+        return played(writer, plan)
 
     return run
 

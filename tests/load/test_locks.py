@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise, permutations
@@ -14,11 +13,11 @@ import pytest
 
 from analysis.verdict import judge
 from chaos.load.plan import LoadPlan, PartPlan
-from chaos.load.pool import LoadPool
-from chaos.record.reader import RunData, open_run
+from chaos.record.reader import RunData
 from chaos.record.writer import RunWriter
 from chaos.systems.base import ClientSpec
 from chaos.workloads.base import LoadShape
+from tests.load.playing import played
 
 CLIENTS = 4
 Ran = Callable[..., RunData]
@@ -51,15 +50,7 @@ def ran(tmp_path: Path) -> Ran:
             },
             segment=str(writer.segments),
         )
-        with LoadPool(plan) as pool:
-            pool.wait_ready(30)
-            pool.start(time.monotonic_ns())
-            time.sleep(seconds)
-            pool.stop(10)
-            pool.final(10)
-            pool.quit()
-        writer.finish("done")
-        return open_run(writer.path)
+        return played(writer, plan, seconds)
 
     return run
 

@@ -4,7 +4,6 @@ out, in the end nothing is left, and every certificate verifies."""
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +15,12 @@ from analysis.proof.source import fingerprint
 from analysis.proof.verify import verify
 from analysis.verdict import judge
 from chaos.load.plan import LoadPlan
-from chaos.load.pool import LoadPool
-from chaos.record.reader import RunData, open_run
+from chaos.record.reader import RunData
 from chaos.record.writer import RunWriter
 from chaos.registry import WORKLOADS
 from chaos.systems.base import ClientSpec
 from chaos.workloads.base import LoadShape
+from tests.load.playing import played
 
 CLIENTS = 4
 QUICK = {"looks": 2, "look-every-ms": 20}
@@ -56,15 +55,7 @@ def ran(tmp_path: Path) -> Ran:
             clients=[client] * CLIENTS,
             segment=str(writer.segments),
         )
-        with LoadPool(plan) as pool:
-            pool.wait_ready(30)
-            pool.start(time.monotonic_ns())
-            time.sleep(0.7)
-            pool.stop(10)
-            pool.final(10)
-            pool.quit()
-        writer.finish("done")
-        return open_run(writer.path)
+        return played(writer, plan)
 
     return run
 

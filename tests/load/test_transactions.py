@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ import pytest
 
 from analysis.verdict import judge
 from chaos.load.plan import LoadPlan
-from chaos.load.pool import LoadPool
-from chaos.record.reader import RunData, open_run
+from chaos.record.reader import RunData
 from chaos.record.writer import RunWriter
 from chaos.registry import WORKLOADS
 from chaos.systems.base import ClientSpec
 from chaos.workloads.base import LoadShape
+from tests.load.playing import played
 
 CLIENTS = 4
 Ran = Callable[..., RunData]
@@ -48,15 +47,7 @@ def ran(tmp_path: Path) -> Ran:
             clients=[client] * CLIENTS,
             segment=str(writer.segments),
         )
-        with LoadPool(plan) as pool:
-            pool.wait_ready(30)
-            pool.start(time.monotonic_ns())
-            time.sleep(seconds)
-            pool.stop(10)
-            pool.final(10)
-            pool.quit()
-        writer.finish("done")
-        return open_run(writer.path)
+        return played(writer, plan, seconds)
 
     return run
 
