@@ -104,25 +104,32 @@ class _Flow:
         self.clock = Clock(history)
         self.tried = np.flatnonzero(history.f.equals("enqueue"))
         self.puts = self.tried[history.type[self.tried] != FAIL]
-        takes = np.flatnonzero(history.f.equals("dequeue") & (history.type == OK))
+        dequeues = np.flatnonzero(history.f.equals("dequeue") & (history.type != FAIL))
+        takes, unsure = (dequeues[history.type[dequeues] == kind] for kind in (OK, INFO))
         drains = np.flatnonzero(history.f.equals("drain") & (history.type == OK))
-        told = carried(history, np.append(self.puts, takes), drains)
+        rows = np.concatenate([self.puts, takes, unsure])
+        told = carried(history, rows, drains)
         single, lists = told.single, told.lists
-        put, take = np.split(np.arange(len(single.values)), [len(self.puts)])
+        bounds = np.cumsum([len(self.puts), len(takes)])
+        put, take, hold = np.split(np.arange(len(rows)), bounds)
         lacking = ~single.valid[put]  # nothing was put in
         self.puts, put = self.puts[~lacking], put[~lacking]
         came, answered = single.valid[take], lists.place >= 0
+        held = single.valid[hold]
+        self.held, self.jokers = unsure[held], unsure[~held]
         self.empties = np.append(takes[~came], drains[answered])
         self.silent = drains[~answered]
         sizes = np.diff(lists.bounds)[lists.place[answered]]
         at = np.repeat(lists.bounds[lists.place[answered]] - (np.cumsum(sizes) - sizes), sizes)
         listed = lists.codes[at + np.arange(len(at))]
         self.shows = np.append(takes[came], np.repeat(drains[answered], sizes))
-        self.codes = np.concatenate([single.values[put], single.values[take[came]], listed])
+        gave = [single.values[of] for of in (put, take[came], hold[held])]
+        self.codes = np.concatenate([gave[0], gave[1], listed, gave[2]])
         self.told = told
-        rows = np.append(self.puts, self.shows)
+        rows = np.concatenate([self.puts, self.shows, self.held])
         numbers, self.count = numbered(self.clock.key[rows], self.codes)
-        self.put, self.show = np.split(numbers, [len(self.puts)])
+        bounds = np.cumsum([len(self.puts), len(self.shows)])
+        self.put, self.show, self.hold = np.split(numbers, bounds)
         self.ok = history.type[self.puts] == OK
         self.acknowledged = int(np.count_nonzero(self.ok))
         self.missing = self._missing()
@@ -131,7 +138,7 @@ class _Flow:
     def _missing(self) -> Ints:
         """Rows of acknowledged enqueues that no answer accounts for: of one element the last."""
         rows, element = self.puts[self.ok], self.put[self.ok]
-        came = np.bincount(self.show, minlength=self.count)
+        came = np.bincount(np.append(self.show, self.hold), minlength=self.count)
         if bool((came[element] > 0).all()) and len(np.unique(element)) == len(element):
             return np.empty(0, np.int64)
         order = np.lexsort((rows, self.clock.end(rows), element))
@@ -168,6 +175,8 @@ class _Flow:
         unsure = int(np.count_nonzero(~self.ok))
         if unsure:
             why += f"; {recovered:,} of {number(unsure, 'indeterminate enqueue')} took effect"
+        if len(self.held):
+            why += f"; {number(len(self.held), 'element')} came to who may not have taken it"
         return why
 
     def excuse(self) -> str:
@@ -177,8 +186,7 @@ class _Flow:
         late = started.max(initial=-1) > history.end_ns[self.missing].min()
         if not late:
             return "the queue was not found empty afterwards"
-        unsure = history.f.equals("dequeue") & (history.type == INFO)
-        if not np.count_nonzero(unsure):
+        if not len(self.jokers):
             return "a drain without an answer may have taken them"
         return "takes without an answer may have taken them"
 
@@ -221,7 +229,6 @@ class _Flow:
         """What was put in before the queue was found empty, and that nobody can have taken."""
         history, clock = self.case.history, self.clock
         unsure = history.type == INFO
-        jokers = np.flatnonzero(history.f.equals("dequeue") & unsure)
         drains = np.append(np.flatnonzero(history.f.equals("drain") & unsure), self.silent)
         start, end = clock.start(self.empties), clock.end(self.empties)
         first = clock.first[clock.key[self.empties]]
@@ -231,7 +238,7 @@ class _Flow:
             return np.searchsorted(times, until) - np.searchsorted(times, first)
 
         gone = among(clock.end(self.missing), start)
-        taken = among(clock.start(jokers), end + 1)
+        taken = among(clock.start(self.jokers), end + 1)
         sure = np.where(among(clock.start(drains), end + 1) == 0, gone - taken, 0)
         if not bool((sure > 0).any()):
             return None

@@ -10,11 +10,10 @@ from itertools import accumulate, product
 from typing import Any
 
 from analysis.proof.rows import NEVER, Op, Refused, plain
-from analysis.recount import bank, edits, log, long_fork, probes, sessions
+from analysis.recount import bank, edits, log, long_fork, probes, queues, sessions
 
 PUTS = ("add", "enqueue", "write", "cas")
-QUEUES = ("total-queue", "at-least-once")
-LISTS = ("set", "set-full", *QUEUES)  # properties of which a read shows a list
+LISTS = ("set", "set-full", "total-queue", "at-least-once")  # of which a read shows a list
 # Properties of all keys at once.
 TOGETHER = ("session-guarantees", "long-fork", "log", "authorised-edits")
 
@@ -99,12 +98,6 @@ def _unfounded(key: Key, value: Any, r: Op, *, by: Collection[str]) -> bool:
     return who in by and value in key.shows(r) and key.unfounded(r, value)
 
 
-def _too_often(key: Key, value: Any, *shows: Op) -> bool:
-    last = max(r.end for r in shows)
-    put = sum(op.start <= last for op in key.puts[value])
-    return sum(key.shows(r).count(value) for r in shows) > put
-
-
 def _repeated(key: Key, value: Any, r: Op) -> bool:
     return key.shows(r).count(value) > 1
 
@@ -117,18 +110,6 @@ def _lost(key: Key, value: Any, x: Op, r: Op) -> bool:
 def _absent(key: Key, value: Any, x: Op, r: Op, p: Op | None = None) -> bool:
     seen = value in key.shows(p or x)
     return key.tells(x, value) and x.precedes(r) and key.lacks(r, value) and seen
-
-
-def _drained(key: Key, _: Any, d: Op) -> bool:
-    empty = d.ok and (d.f == "drain" or (d.f == "dequeue" and d.value is None))
-    early: Counter[Any] = Counter(
-        plain(op.value) for op in key.ops if op.f == "enqueue" and op.ok and op.precedes(d)
-    )
-    missing = sum(max(0, n - len(key.shown[value])) for value, n in early.items())
-    takes = [op for op in key.ops if op.f in ("dequeue", "drain") and not op.failed]
-    unsure = [op for op in takes if not op.ok or (op.f == "drain" and op.value is None)]
-    begun = [op.f for op in unsure if op.start <= d.end]
-    return empty and missing > len(begun) and "drain" not in begun
 
 
 def _same(key: Key, _: Any, a: Op, b: Op) -> bool:
@@ -232,21 +213,6 @@ def _set_figures(key: Key) -> dict[str, int]:
             repeated += sum(n > 1 for n in Counter(op.row for op in times).values())
     first = {"confirmed": confirmed} if key.prop == "set" else {"kept": kept}
     return {**first, "missed": missed, "lost": lost, "excess": excess, "repeated": repeated}
-
-
-def _queue_figures(key: Key) -> dict[str, int]:
-    sure = {v: sum(op.ok for op in puts) for v, puts in key.puts.items()}
-    excess = unexpected = 0
-    for value, shown in key.shown.items():
-        begun = sorted(op.start for op in key.puts[value])
-        ends = sorted(op.end for op in shown)
-        excess += sum(n >= len(begun) or end < begun[n] for n, end in enumerate(ends))
-        unexpected += sum(not begun or end < begun[0] for end in ends)
-    missing = sum(max(0, n - len(key.shown[value])) for value, n in sure.items())
-    found = {"acknowledged": sum(sure.values()), "missing": missing}
-    if key.prop == QUEUES[0]:
-        return found | {"excess": excess}
-    return found | {"unexpected": unexpected, "again": excess - unexpected}
 
 
 def _id_figures(key: Key) -> dict[str, int]:
@@ -353,8 +319,9 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
             "resurrected": _resurrected, "stale-read": _absent, "diverged": _absent},
     "set-full": {"phantom": _phantom, "duplicate": _repeated, "lost": _lost,
                  "resurrected": _aborted, "stale-read": _absent},
-    "total-queue": {"unexpected": _too_often, "duplicated": _too_often, "lost": _drained},
-    "at-least-once": {"unexpected": _nowhere, "lost": _drained},
+    "total-queue": {"unexpected": queues.too_often, "duplicated": queues.too_often,
+                    "lost": queues.lost},
+    "at-least-once": {"unexpected": _nowhere, "lost": queues.lost},
     "unique-ids": {"duplicate-id": _same},
     "counter": {"too-low": _too_low, "too-high": _too_high},
     "lock": {"two-holders": _both_hold, "token-reused": _same, "token-backwards": _backwards,
@@ -372,9 +339,9 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
 FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]]] = {
     "set": (_set_figures, lambda confirmed, **bad: confirmed > 0 == _all(bad)),
     "set-full": (_set_figures, lambda kept, missed, **bad: kept > 0 == _all(bad)),
-    "total-queue": (_queue_figures, lambda acknowledged, **bad: acknowledged > 0 == _all(bad)),
+    "total-queue": (queues.figures, lambda acknowledged, **bad: acknowledged > 0 == _all(bad)),
     "at-least-once": (
-        _queue_figures,
+        queues.figures,
         lambda acknowledged, again, **bad: acknowledged > 0 == _all(bad),
     ),
     "unique-ids": (_id_figures, lambda ids, distinct: ids == distinct > 0),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.load.makers import Maker
 from chaos.record.op import Invocation, Result
-from chaos.systems.base import Client, Definite, classify
+from chaos.systems.base import Client, Definite, InHand, classify
 from chaos.workloads.base import Dialogue, repeated
 
 if TYPE_CHECKING:
@@ -192,9 +192,12 @@ class ClientThread(threading.Thread):
         self, operation: Invocation, node: str, start: int, end: int, error: Exception
     ) -> None:
         definite, why = classify(error, self._errors)
+        value = operation.value
+        if isinstance(error, InHand) and not definite:
+            value = error.value
         self.rows.append(
             (
-                self.process, node, self.zone, operation.f, operation.key, operation.value,
+                self.process, node, self.zone, operation.f, operation.key, value,
                 operation.expected, operation.payload, "fail" if definite else "info", why,
                 start - self.t0_ns, end - self.t0_ns,
             )

@@ -3,7 +3,8 @@
 The client kind `queue`: `create` makes the queue `key`, if it is not there yet; `enqueue` answers
 once the broker has confirmed `value`; `dequeue` answers with an element, which has been removed
 before it returns, or with None: the broker said that the queue is empty. What was taken and not
-removed for sure is an indefinite error. An element must never be dropped silently.
+removed for sure is an indefinite error, and the element is recorded with it (`holding`). An element
+must never be dropped silently.
 
 The client kind `log`: a log is a partition or a stream, named by `key`; `create` makes it. `send`
 appends `value` and answers with its offset (`sent`). `assign` names the logs that this client polls
@@ -20,11 +21,12 @@ the group's members, who go on where the group has got to; `txn` is a list of se
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from chaos.record.op import Invocation, Result
-from chaos.systems.base import Definite
+from chaos.systems.base import Definite, InHand
 
 Message = tuple[int, int]  # offset, value
 Shown = Mapping[str, Sequence[Message]]  # log → what a poll read of it, in the order of offsets
@@ -35,6 +37,15 @@ class HasLogs(Protocol):
     """Has clients of the kind `log` that can do more than create, send, assign and poll."""
 
     log_operations: frozenset[str]  # of subscribe (consumer groups) and txn (transactions)
+
+
+@contextmanager
+def holding(value: int) -> Iterator[None]:
+    """For what removes an element: its errors say which one the client had been given."""
+    try:
+        yield
+    except Exception as error:
+        raise InHand(value) from error
 
 
 def not_assigned() -> Definite:

@@ -157,12 +157,23 @@ class Judged(Exception):
         self.why = why
 
 
+class InHand(Exception):
+    """Raised by a client around the error of an operation that takes something out: by then it had
+    been given `value`, and whether that is gone from the database the error must say."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(f"with {value} in hand")
+        self.value = value
+
+
 class NotConnected(Exception):
     """Raised by a client that reached no node it may use: of the operation, nothing was sent."""
 
 
 def classify(error: BaseException, rules: Iterable[ErrorRule]) -> tuple[bool, str]:
     """(definite, "code: reason") for a driver's error; an unknown error is indefinite."""
+    if isinstance(error, InHand) and error.__cause__ is not None:
+        return classify(error.__cause__, rules)
     if isinstance(error, Definite):
         return True, str(error)
     if isinstance(error, Judged):

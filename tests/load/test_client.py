@@ -5,12 +5,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from chaos.load.client import ClientThread
 from chaos.load.makers import Maker
 from chaos.record.op import Invocation, Result
-from chaos.systems.base import ErrorRule
+from chaos.systems._messages import holding
+from chaos.systems.base import Definite, ErrorRule
 from chaos.workloads.base import LoadShape
 from chaos.workloads.set import WORKLOAD
 
@@ -89,3 +93,37 @@ def test_a_process_with_an_indefinite_answer_is_not_used_again() -> None:
 def test_no_value_is_asked_for_twice() -> None:
     values = [row["value"] for row in played()]
     assert len(set(values)) == len(values)
+
+
+class Consumer(OneClient):
+    """Is given 7, and then its connection breaks, or the server says that 7 is still there."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def invoke(self, operation: Invocation) -> Result:
+        with holding(7):
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "value", "words"),
+    [
+        (ConnectionResetError("gone"), "info", 7, "reset: broken"),
+        (Definite("refused", "it stays"), "fail", None, "refused: it stays"),
+        (RuntimeError("what?"), "info", 7, "unknown: RuntimeError: what?"),
+    ],
+)
+def test_what_a_client_had_in_hand_is_recorded(
+    error: Exception, kind: str, value: int | None, words: str
+) -> None:
+    Server.up = True
+    thread = ClientThread(maker=replace(MAKER, make=lambda: Consumer(error)), process=0, total=4)
+    thread.start()
+    thread.order("final", iter([Invocation("dequeue", "k0")]))
+    deadline = time.monotonic() + 5
+    while not thread.rows and time.monotonic() < deadline:
+        time.sleep(0.005)
+    thread.order("quit").done.wait(2)
+    row = dict(zip(COLUMNS, thread.rows[0], strict=True))
+    assert (row["type"], row["value"], row["error"]) == (kind, value, words)

@@ -131,8 +131,9 @@ def total_queue(rows: Sequence[Row], *, once: bool = True) -> str:
         for value in {value for value, _ in shown}:
             ends = [end for v, end in shown if v == value]
             wrong |= _too_often(value, ins, ends if once else [min(ends)])
-        lacks |= _missing([row for row in ins if is_ok(row)], shown) > 0
-        wrong |= any(_lost(row, part, ins, shown) for row in part)
+        accounted = [value for value, _ in shown] + [v for row in part for v in _held(row)]
+        lacks |= _missing([row for row in ins if is_ok(row)], accounted) > 0
+        wrong |= any(_lost(row, part, ins, accounted) for row in part)
     return verdict(wrong, acknowledged > 0 and not lacks)
 
 
@@ -145,15 +146,18 @@ def _too_often(value: Any, ins: Sequence[Row], ends: Sequence[int]) -> bool:
     )
 
 
-def _missing(ins: Sequence[Row], shown: Sequence[tuple[Any, int]]) -> int:
+def _held(row: Row) -> list[Any]:
+    """What a dequeue without an answer had been given: that it may have taken, and nothing else."""
+    unsure = row.f == "dequeue" and row.type != "fail" and not is_ok(row)
+    return [carried(row.value)] if unsure and row.value is not None else []
+
+
+def _missing(ins: Sequence[Row], accounted: Sequence[Any]) -> int:
     values = [carried(row.value) for row in ins]
-    out = [value for value, _ in shown]
-    return sum(max(0, values.count(value) - out.count(value)) for value in set(values))
+    return sum(max(0, values.count(value) - accounted.count(value)) for value in set(values))
 
 
-def _lost(
-    row: Row, part: Sequence[Row], ins: Sequence[Row], shown: Sequence[tuple[Any, int]]
-) -> bool:
+def _lost(row: Row, part: Sequence[Row], ins: Sequence[Row], accounted: Sequence[Any]) -> bool:
     """Whether this operation found nothing left, although something should have been."""
     if not is_ok(row) or not (row.f == "drain" or (row.f == "dequeue" and row.value is None)):
         return False
@@ -163,13 +167,15 @@ def _lost(
     if any(r.f == "drain" for r in unsure):
         return False
     there = [r for r in ins if is_ok(r) and r.end < row.start]
-    return _missing(there, shown) > len(unsure)
+    return _missing(there, accounted) > len(unsure)
 
 
 def _silent(row: Row) -> bool:
     """Whether it may have taken something and does not say what."""
-    return row.f in ("dequeue", "drain") and (
-        not is_ok(row) or (row.f == "drain" and row.value is None)
+    return (
+        row.f in ("dequeue", "drain")
+        and not _held(row)
+        and (not is_ok(row) or (row.f == "drain" and row.value is None))
     )
 
 

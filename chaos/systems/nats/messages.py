@@ -26,7 +26,7 @@ from nats.errors import Error
 from nats.js import api
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._messages import Message, Places, logs_of, polled, sent
+from chaos.systems._messages import Message, Places, holding, logs_of, polled, sent
 from chaos.systems.base import ClientSpec, Definite
 from chaos.systems.nats.client import NatsClient, NotAcknowledged
 from chaos.systems.nats.streams import (
@@ -84,11 +84,13 @@ class QueueClient(Streams):
             return self._none(line, stream)
         if status:
             raise Definite("pull-refused", f"{status} {said}")
-        try:
-            line.run(taken.ack_sync(timeout=self._spec.timeout_s))
-        except Exception as error:
-            raise NotAcknowledged(f"{type(error).__name__}: {error}") from error
-        return Result(value=int(taken.data), node=self.node)
+        element = int(taken.data)
+        with holding(element):
+            try:
+                line.run(taken.ack_sync(timeout=self._spec.timeout_s))
+            except Exception as error:
+                raise NotAcknowledged(f"{type(error).__name__}: {error}") from error
+        return Result(value=element, node=self.node)
 
     def _none(self, line: Line, stream: str) -> Result:
         """Nothing was handed out: because there is nothing, or because others have it."""

@@ -33,6 +33,7 @@ from pika.exceptions import (
 
 from chaos.record.op import Invocation, Result
 from chaos.systems._common import NOT_CONNECTED, tried_nodes
+from chaos.systems._messages import holding
 from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
 from chaos.systems.rabbitmq.conf import arguments
 from chaos.systems.rabbitmq.wire import Line
@@ -219,9 +220,11 @@ class QueueClient(RabbitClient):
         method, _, body = found
         if method is None:
             return Result(value=None, node=self.node)
-        line.channel.basic_ack(method.delivery_tag)
-        line.channel.queue_declare(key, passive=True)
-        return Result(value=int(body), node=self.node)
+        element = int(body)
+        with holding(element):
+            line.channel.basic_ack(method.delivery_tag)
+            line.channel.queue_declare(key, passive=True)
+        return Result(value=element, node=self.node)
 
 
 def undone(ask: Callable[[], Any]) -> Any:
