@@ -21,13 +21,17 @@ GOALS = {
     "valkey-sentinel": "< 5",
     "redis-cluster": "< 8",
     "zookeeper-three": "< 8",
+    "nats-three": "< 3",
     "localfirst-three": "< 5",
     "mariadb-async": "< 10",
     "galera-three": "< 15",
     "patroni-three-zones": "< 15",
     "objectstore-four": "< 10",
+    "kafka-three": "< 15",
     "rabbitmq-quorum": "< 20",
+    "cassandra-three": "< 60",
 }
+MEMORY_GOAL = "< 6000"
 
 
 def run() -> list[Row]:
@@ -40,7 +44,7 @@ def run() -> list[Row]:
         rounds = ROUNDS if name in GOALS else 1
         start_s, form_s, down_s, held = zip(*(_once(name) for _ in range(rounds)), strict=True)
         whole = [a + b for a, b in zip(start_s, form_s, strict=True)]
-        memory.append(row(f"{name}: memory", statistics.median(held) / 1e6, "MB"))
+        memory.append(row(f"{name}: memory", statistics.median(held) / 1e6, "MB", MEMORY_GOAL))
         if name in GOALS:
             rows += [
                 row(f"{name}: up and formed", statistics.median(whole), "s", GOALS[name]),
