@@ -94,9 +94,14 @@ def option_problems(
             yield f"client.{name}: means nothing to the workload {workload}; it is for {meant}"
 
 
+def home_first(spec: ClientSpec) -> list[str]:
+    """The nodes in the order in which a client tries them: its home node, the others by name."""
+    return sorted(spec.endpoints, key=lambda name: (name != spec.home, name))
+
+
 def chosen_node(spec: ClientSpec, at: int) -> str:
-    """The node at place `at`, modulo their number: the home node, then the others by name."""
-    names = sorted(spec.endpoints, key=lambda name: (name != spec.home, name))
+    """The node at place `at` of `home_first`, modulo their number."""
+    names = home_first(spec)
     return names[at % len(names)]
 
 
@@ -122,9 +127,7 @@ def fails_over(spec: ClientSpec) -> bool:
 def tried_nodes(spec: ClientSpec) -> list[str]:
     """The nodes a client without a primary may connect to, in turn: its home node, and with the
     option `failover: true` the others by name."""
-    if not fails_over(spec):
-        return [spec.home]
-    return [spec.home, *sorted(set(spec.endpoints) - {spec.home})]
+    return home_first(spec) if fails_over(spec) else [spec.home]
 
 
 def address_of(cluster: Reachable, node: str) -> str:
@@ -192,7 +195,7 @@ NOT_CONNECTED = (
     ErrorRule(
         code="no-primary",
         kind=NotConnected,
-        pattern=r"^no primary",
+        pattern=r"no primary",
         definite=True,
         reason="no node that answered takes writes; of the operation nothing was sent",
     ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
-from chaos.systems._common import chosen_node, tried_nodes
+from chaos.systems._common import chosen_node, home_first
 from chaos.systems.base import ClientSpec, NotConnected
 
 
@@ -14,22 +14,23 @@ class _Closes(Protocol):
 
 
 C = TypeVar("C", bound=_Closes)
+T = TypeVar("T")
 
 
 def first_that_serves(
-    spec: ClientSpec,
-    connect: Callable[[str], C],
+    nodes: Iterable[str],
+    connect: Callable[[str], T],
     failures: tuple[type[Exception], ...] = (NotConnected,),
-) -> tuple[str, C]:
-    """The first of `tried_nodes` to which `connect` succeeds, and the connection. Where it has one
-    of `failures` at each: NotConnected with what the last one said."""
-    last: Exception = NotConnected("no node to try")
-    for node in tried_nodes(spec):
+) -> tuple[str, T]:
+    """The first of `nodes` where `connect` succeeds, and what it gives. Where it has one of
+    `failures` at each: NotConnected with what each one said."""
+    said = []
+    for node in nodes:
         try:
             return node, connect(node)
         except failures as error:
-            last = error
-    raise NotConnected(str(last)) from last
+            said.append(str(error))
+    raise NotConnected("; ".join(said) or "no node to try")
 
 
 class Connections(Generic[C]):
@@ -43,19 +44,16 @@ class Connections(Generic[C]):
     def at(self, place: int) -> tuple[str, C]:
         """The node at this place (`chosen_node`), and the connection to it."""
         node = chosen_node(self._spec, place)
-        if node not in self._open:
-            self._open[node] = self._connect(node)
-        return node, self._open[node]
+        return node, self._to(node)
 
     def first(self) -> str:
         """Connect to any node, home first; which it is. NotConnected with what each one said."""
-        said = []
-        for place in range(len(self._spec.endpoints)):
-            try:
-                return self.at(place)[0]
-            except NotConnected as error:
-                said.append(str(error))
-        raise NotConnected("; ".join(said))
+        return first_that_serves(home_first(self._spec), self._to)[0]
+
+    def _to(self, node: str) -> C:
+        if node not in self._open:
+            self._open[node] = self._connect(node)
+        return self._open[node]
 
     def forget(self, node: str) -> C:
         """The connection to `node`, for the caller to end; the next use makes another."""

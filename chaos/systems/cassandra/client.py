@@ -40,7 +40,7 @@ from cassandra.protocol import (
 )
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._common import NOT_CONNECTED, tried_nodes
 from chaos.systems._connections import first_that_serves
 from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
 from chaos.systems.cassandra.conf import KEYSPACE
@@ -207,7 +207,7 @@ class CassandraClient:
     def open(self) -> None:
         """Connect, and have the node know the statements."""
         self.close()
-        self.node, self._session = first_that_serves(self._spec, self._opened)
+        self.node, self._session = first_that_serves(tried_nodes(self._spec), self._opened)
 
     def _opened(self, node: str) -> Session:
         session = session_of(self._spec, node)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._common import NOT_CONNECTED, tried_nodes
 from chaos.systems._connections import first_that_serves
 from chaos.systems._http import NO_ANSWER, Connection
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
@@ -159,7 +159,7 @@ class EtcdClient:
         """Connect and have the node answer once, so that a dead one is known before any request."""
         self.close()
         self.node, self._gateway = first_that_serves(
-            self._spec, self._opened, (*NO_STATUS, NotConnected)
+            tried_nodes(self._spec), self._opened, (*NO_STATUS, NotConnected)
         )
 
     def _opened(self, node: str) -> Gateway:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pymysql.err import MySQLError
 
-from chaos.systems._common import TRUE_FALSE, Setting, fails_over
+from chaos.systems._common import TRUE_FALSE, Setting, tried_nodes
 from chaos.systems._locks import LEASE
 from chaos.systems.base import ClientSpec, ErrorRule
 from chaos.systems.mariadb.client import ERRORS as MARIADB_ERRORS
@@ -61,11 +61,11 @@ class GaleraAccess(Access):
     """The home node, or with `failover` any; it must be in the primary component and in sync."""
 
     errors: Sequence[ErrorRule] = ERRORS
-    missing = "no primary component: "
+    missing = "no primary component"
 
     def nodes(self, spec: ClientSpec) -> Sequence[str]:
         """The home node; with `failover` then the others by name."""
-        return super().nodes(spec)[: None if fails_over(spec) else 1]
+        return tried_nodes(spec)
 
     def refusal(self, session: Session) -> str:
         """Why nothing is to be written there; "" if it may be."""

@@ -12,7 +12,8 @@ from pymysql.constants import ER
 from pymysql.err import IntegrityError, OperationalError
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED, chosen_node
+from chaos.systems._common import NOT_CONNECTED, home_first
+from chaos.systems._connections import first_that_serves
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
 from chaos.systems.mariadb.wire import FAILURES, NoAnswer, Session, code_of
@@ -134,11 +135,11 @@ class Access:
     Galera's is another."""
 
     errors: Sequence[ErrorRule] = ERRORS
-    missing = "no primary: "  # what is said where every node that answered refuses
+    missing = "no primary"  # what is said of a node that answers and refuses
 
     def nodes(self, spec: ClientSpec) -> Sequence[str]:
         """The nodes to try for a write, in order: the home node, then the others by name."""
-        return [chosen_node(spec, at) for at in range(len(spec.endpoints))]
+        return home_first(spec)
 
     def session(self, spec: ClientSpec, node: str) -> Session:
         """A new session on `node`, for reads; NotConnected."""
@@ -150,22 +151,19 @@ class Access:
 
     def found(self, spec: ClientSpec) -> tuple[str, Session]:
         """The first node that takes writes, and a session there; NotConnected when none does."""
-        said, refused = [], False
-        for node in self.nodes(spec):
-            session = None
-            try:
-                session = self.session(spec, node)
-                why = self.refusal(session)
-            except FAILURES as error:
-                said.append(str(error))
-            else:
-                if not why:
-                    return node, session
-                refused = True
-                said.append(f"{node} {why}")
-            if session is not None:
-                session.close()
-        raise NotConnected((self.missing if refused else "") + "; ".join(said))
+        return first_that_serves(
+            self.nodes(spec), lambda node: self._writable(spec, node), FAILURES
+        )
+
+    def _writable(self, spec: ClientSpec, node: str) -> Session:
+        session = self.session(spec, node)
+        try:
+            if why := self.refusal(session):
+                raise NotConnected(f"{self.missing}: {node} {why}")
+        except BaseException:
+            session.close()
+            raise
+        return session
 
 
 class MariadbClient:

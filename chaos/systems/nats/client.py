@@ -20,7 +20,7 @@ from nats.js import api
 from nats.js import errors as js
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED, UNANSWERED
+from chaos.systems._common import NOT_CONNECTED, UNANSWERED, tried_nodes
 from chaos.systems._connections import first_that_serves
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import ClientSpec, Definite, ErrorRule
@@ -144,7 +144,7 @@ class NatsClient:
     def open(self) -> None:
         """Connect; the server answers a ping, so that a dead one is known before any request."""
         self.close()
-        self.node, self._line = first_that_serves(self._spec, self._opened)
+        self.node, self._line = first_that_serves(tried_nodes(self._spec), self._opened)
 
     def _opened(self, node: str) -> Line:
         return Line(self._spec.endpoints[node]["db"], self._spec.timeout_s)

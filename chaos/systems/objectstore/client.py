@@ -32,10 +32,18 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import FAILOVER, NOT_CONNECTED, TRUE_FALSE, Setting, fails_over
+from chaos.systems._common import (
+    FAILOVER,
+    NOT_CONNECTED,
+    TRUE_FALSE,
+    Setting,
+    fails_over,
+    home_first,
+)
+from chaos.systems._connections import first_that_serves
 from chaos.systems._locks import LEASE
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
-from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
+from chaos.systems.base import ClientSpec, Definite, ErrorRule
 from chaos.systems.objectstore.conf import sites
 from chaos.systems.objectstore.wire import Store, etag_of
 
@@ -208,7 +216,7 @@ def readers(spec: ClientSpec) -> list[str]:
     """The nodes that reads may go to, the first one first."""
     if spec.options.get("reads", "source") == "source":
         return writers(spec)
-    return sorted(spec.endpoints, key=lambda name: (name != spec.home, name))
+    return home_first(spec)
 
 
 class ObjectClient:
@@ -235,13 +243,7 @@ class ObjectClient:
 
     def _first(self, nodes: Sequence[str]) -> Store:
         """The first of `nodes`, or with `failover` the first that answers."""
-        said = []
-        for node in nodes[: None if self._failover else 1]:
-            try:
-                return self.store(node)
-            except NotConnected as error:
-                said.append(str(error))
-        raise NotConnected("; ".join(said))
+        return first_that_serves(nodes[: None if self._failover else 1], self.store)[1]
 
     def store(self, node: str) -> Store:
         """The bucket through that node; NotConnected."""

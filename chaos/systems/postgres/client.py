@@ -23,7 +23,8 @@ from psycopg.pq import ConnStatus, ExecStatus, PollingStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._common import NOT_CONNECTED, home_first
+from chaos.systems._connections import first_that_serves
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import Address, ClientSpec, Definite, ErrorRule, NotConnected
 
@@ -302,21 +303,14 @@ class PostgresClient:
         self._connect()
 
     def _connect(self) -> None:
-        home = self._spec.home
-        said = []
-        for node in sorted(self._spec.endpoints, key=lambda name: (name != home, name)):
-            try:
-                session = Session(self._spec.endpoints[node]["db"], self._spec.timeout_s)
-            except NotConnected as error:
-                said.append(str(error))
-                continue
-            if not session.in_recovery:
-                self.node, self._session = node, session
-                return
+        self.node, self._session = first_that_serves(home_first(self._spec), self._primary)
+
+    def _primary(self, node: str) -> Session:
+        session = Session(self._spec.endpoints[node]["db"], self._spec.timeout_s)
+        if session.in_recovery:
             session.close()
-            said.append(f"{node} is a standby")
-        missing = "no primary: " if any(text.endswith("is a standby") for text in said) else ""
-        raise NotConnected(missing + "; ".join(said))
+            raise NotConnected(f"no primary: {node} is a standby")
+        return session
 
     def invoke(self, operation: Invocation) -> Result:
         """Do it once; a broken or demoted connection is dropped, and made anew by the next call."""

@@ -33,8 +33,9 @@ from pika.exceptions import (
 
 from chaos.record.op import Invocation, Result
 from chaos.systems._common import NOT_CONNECTED, tried_nodes
+from chaos.systems._connections import first_that_serves
 from chaos.systems._messages import holding
-from chaos.systems.base import ClientSpec, Definite, ErrorRule, NotConnected
+from chaos.systems.base import ClientSpec, Definite, ErrorRule
 from chaos.systems.rabbitmq.conf import arguments
 from chaos.systems.rabbitmq.wire import Line
 
@@ -145,16 +146,10 @@ class RabbitClient:
     def open(self) -> None:
         """Connect, shake hands, and have publishing confirmed."""
         self.close()
-        said = []
-        for node in tried_nodes(self._spec):
-            try:
-                self._line = Line(self._spec.endpoints[node]["db"], self._spec.timeout_s)
-            except NotConnected as error:
-                said.append(str(error))
-                continue
-            self.node = node
-            return
-        raise NotConnected("; ".join(said))
+        self.node, self._line = first_that_serves(tried_nodes(self._spec), self._opened)
+
+    def _opened(self, node: str) -> Line:
+        return Line(self._spec.endpoints[node]["db"], self._spec.timeout_s)
 
     def invoke(self, operation: Invocation) -> Result:
         """Do it once; a connection that had an error is dropped, and made anew by the next call."""

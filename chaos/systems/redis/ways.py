@@ -13,12 +13,15 @@ from typing import Any
 
 from redis.exceptions import AskError, MovedError, RedisError
 
-from chaos.systems._common import chosen_node
+from chaos.systems._common import chosen_node, home_first
+from chaos.systems._connections import first_that_serves
 from chaos.systems.base import ClientSpec, NotConnected
 from chaos.systems.redis.conf import MASTER_NAME, mode_of
 from chaos.systems.redis.map import Known, nodes_of
 from chaos.systems.redis.slots import slot_of
 from chaos.systems.redis.wire import Wire, ask, ask_once, connect
+
+FAILURES = (RedisError, NotConnected)  # of a node that is asked who has what
 
 
 class Way:
@@ -57,16 +60,9 @@ class Way:
     def open_reader(self) -> None:
         """Connect to any node, the home node first; NotConnected."""
         self.close()
-        said = []
-        for node in self._nodes():
-            try:
-                self._connection(node, self._readers)
-            except NotConnected as error:
-                said.append(str(error))
-                continue
-            self.node = node
-            return
-        raise NotConnected("; ".join(said))
+        self.node, _ = first_that_serves(
+            home_first(self._spec), lambda node: self._connection(node, self._readers)
+        )
 
     def ask_reader(self, key: str, at: int, *command: str | int) -> Any:
         """One reading command, at the node at place `at` of those that have `key`."""
@@ -103,9 +99,6 @@ class Way:
         """What a new connection begins with; NotConnected if it is not the one that is wanted."""
         ask(connection, "PING")
 
-    def _nodes(self) -> list[str]:
-        return sorted(self._spec.endpoints, key=lambda name: (name != self._spec.home, name))
-
     def close(self) -> None:
         """Drop all connections; never raises."""
         for connections in (self._kept, self._readers):
@@ -129,17 +122,13 @@ class PrimaryWay(Way):
         return next(iter(self._kept))
 
     def _find(self) -> None:
-        last = "no primary: there are no nodes"
-        for asked in self._nodes():
-            try:
-                node = self._named_by(asked)
-                self._connection(node, self._kept)
-            except (RedisError, NotConnected) as error:
-                last = str(error)
-                continue
-            self.node = node
-            return
-        raise NotConnected(last)
+        _, self.node = first_that_serves(home_first(self._spec), self._primary, FAILURES)
+
+    def _primary(self, asked: str) -> str:
+        """The node that `asked` names as primary, connected to."""
+        node = self._named_by(asked)
+        self._connection(node, self._kept)
+        return node
 
     def _greet(self, node: str, connection: Wire, *, reads: bool) -> None:
         if ask(connection, "ROLE")[0] != b"master" and not reads:
@@ -182,19 +171,18 @@ class ClusterWay(Way):
         self._slots: Slots = ()
 
     def _find(self) -> None:
-        last = "no primary: there are no nodes"
-        for node in self._nodes():
-            try:
-                answer = self._at(node, "CLUSTER", "NODES")
-            except (RedisError, NotConnected) as error:
-                last = str(error)
-                self.close()
-                continue
-            self._slots = self._map(nodes_of(answer))
-            if self._slots:
-                return
-            last = f"no primary: {node} knows of no slots"
-        raise NotConnected(last)
+        _, self._slots = first_that_serves(home_first(self._spec), self._told_by, FAILURES)
+
+    def _told_by(self, node: str) -> Slots:
+        """The map as `node` has it."""
+        try:
+            answer = self._at(node, "CLUSTER", "NODES")
+        except FAILURES:
+            self.close()
+            raise
+        if slots := self._map(nodes_of(answer)):
+            return slots
+        raise NotConnected(f"no primary: {node} knows of no slots")
 
     def _map(self, nodes: Sequence[Known]) -> Slots:
         """Who has which slots. Lettuce reads the same; CLUSTER SLOTS leaves out replicas of which

@@ -21,7 +21,7 @@ from kazoo import exceptions as zk
 from kazoo.handlers.threading import KazooTimeoutError
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED
+from chaos.systems._common import NOT_CONNECTED, tried_nodes
 from chaos.systems._connections import first_that_serves
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import ClientSpec, Definite, ErrorRule
@@ -140,7 +140,7 @@ class ZookeeperClient:
     def open(self) -> None:
         """Begin a session; that is a write of its own, which a majority agrees on."""
         self.close()
-        self.node, self._session = first_that_serves(self._spec, self._opened)
+        self.node, self._session = first_that_serves(tried_nodes(self._spec), self._opened)
 
     def _opened(self, node: str) -> Session:
         return Session(
