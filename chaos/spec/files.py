@@ -6,7 +6,6 @@ Everything a file refers to is read and checked here, before anything is started
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,8 @@ from chaos.spec.drawing import expanded
 from chaos.spec.experiment import Experiment
 from chaos.spec.load import Document, Value, parse_document, read_document
 from chaos.spec.messages import at, read_as
-from chaos.spec.problems import OPTION, Finding, SpecProblems, finding_at
+from chaos.spec.overrides import Change, change_of, override
+from chaos.spec.problems import Finding, SpecProblems, finding_at
 from chaos.spec.random_checks import check_random
 from chaos.spec.random_schedule import RandomSchedule
 from chaos.spec.story import Story
@@ -30,6 +30,8 @@ from chaos.spec.topology import Topology
 from chaos.spec.topology_checks import check_topology
 from chaos.spec.workload_checks import check_workload, filled
 from chaos.units import shown
+
+TOPOLOGY = "topology."  # what a path into an experiment's topology begins with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,7 @@ def load_topology(reference: str | Path, sets: Sequence[str] = ()) -> LoadedTopo
     path = find("topology", paths.topologies(), reference)
     document = read_document(path)
     for text in sets:
-        override(document.root, _split_set(text))
+        override(document.root, Topology, change_of(text))
     topology, notes = topology_of(document, path)
     return LoadedTopology(topology=topology, path=path, notes=notes)
 
@@ -108,7 +110,7 @@ def load_compose(path: Path, sets: Sequence[str] = ()) -> LoadedTopology:
         raise SpecProblems([finding_at(document.root.mark, message)])
     document = from_compose(path, document)
     for text in sets:
-        override(document.root, _split_set(text))
+        override(document.root, Topology, change_of(text))
     topology, notes = topology_of(document, path)
     return LoadedTopology(topology=topology, path=path, notes=notes)
 
@@ -190,11 +192,11 @@ def _experiment(
     document: Document, path: Path, sets: Sequence[str], beside: Document | None = None
 ) -> LoadedExperiment:
     """`beside`: the topology, where it is not to be looked up by its name."""
-    changes = [_split_set(text) for text in sets]
-    into_topology = [c for c in changes if c[0][:1] == ["topology"] and len(c[0]) > 1]
+    changes = [change_of(text) for text in sets]
+    into_topology = [change for change in changes if change.path.startswith(TOPOLOGY)]
     for change in changes:
         if change not in into_topology:
-            override(document.root, change)
+            override(document.root, Experiment, change)
     experiment = read_as(Experiment, document)
     root = document.root
     file = path
@@ -205,9 +207,10 @@ def _experiment(
     own = root.child("set")
     if own is not None and isinstance(own.data, dict):
         for dotted, value in own.data.items():
-            override(source.root, (dotted.split("."), value))
-    for steps, value in into_topology:
-        override(source.root, (steps[1:], value))
+            override(source.root, Topology, Change(dotted, value))
+    for change in into_topology:
+        below = Change(change.path.removeprefix(TOPOLOGY), change.value)
+        override(source.root, Topology, below)
     topology, notes = topology_of(source, file)
     checks = (check_workload, check_experiment, check_random)
     complaints = [complaint for check in checks for complaint in check(experiment, topology)]
@@ -238,49 +241,6 @@ def _referred(
         raise SpecProblems(
             [finding_at(at(root, at_path).mark, error.what, fix=error.fix)]
         ) from None
-
-
-Change = tuple[list[str], Value]
-
-
-def _split_set(text: str) -> Change:
-    """`a.b=value` → (["a", "b"], value), the value read as YAML; errors show the option."""
-    label = f"{OPTION}{text}"
-    path, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", path):
-        raise SpecError(
-            f"expected --set path=value, got {shown(text)}", fix="such as --set workload.rate=100/s"
-        )
-    if not value.strip():
-        value = '""'
-    return path.split("."), parse_document(value, label).root
-
-
-def override(root: Value, change: Change) -> None:
-    """Put a value at a dotted path, making mappings on the way; a list's items go by number."""
-    steps, value = change
-    here = root
-    for depth, step in enumerate(steps):
-        last = depth == len(steps) - 1
-        if isinstance(here.data, list):
-            index = int(step) if step.isdecimal() and len(step) < 6 else -1
-            if not 0 <= index < len(here.data):
-                said = f"expected a number below {len(here.data)} after `{'.'.join(steps[:depth])}`"
-                raise SpecProblems([finding_at(value.mark, f"{said}, got {shown(step)}")])
-            if last:
-                here.data[index] = Value(data=value.data, mark=value.mark)
-            here = here.data[index]
-            continue
-        if not isinstance(here.data, dict):
-            got = shown(here.plain())
-            said = f"`{'.'.join(steps[:depth])}` is {got}, so nothing can be set inside it"
-            raise SpecProblems([finding_at(value.key or value.mark, said)])
-        if last:
-            here.data[step] = Value(data=value.data, mark=value.mark, key=value.key or value.mark)
-            return
-        if step not in here.data:
-            here.data[step] = Value(data={}, mark=value.mark, key=value.key or value.mark)
-        here = here.data[step]
 
 
 def _at_places(root: Value, complaints: Iterable[Complaint]) -> list[Finding]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from chaos.registry import did_you_mean
-from chaos.spec.entries import ENTRIES, FAULT_ENTRIES
+from chaos.spec.annotations import Path, model_at
+from chaos.spec.entries import FAULT_ENTRIES
 from chaos.spec.load import Document, Value
 from chaos.spec.problems import Finding, SpecProblems, finding_at
 from chaos.units import shown
 
 M = TypeVar("M", bound=BaseModel)
-Path = tuple[str | int, ...]
 
 
 def read_as(model: type[M], document: Document) -> M:
@@ -67,7 +65,7 @@ def _finding(model: type[BaseModel], root: Value, error: ErrorDetails) -> Findin
     place = at(root, path)
     key_place = at(root, path, key=True)
     if kind == "extra_forbidden":
-        known = _keys(_model_at(model, path[:-1]))
+        known = _keys(model_at(model, path[:-1]))
         word = str(path[-1])
         return finding_at(
             key_place.mark,
@@ -86,7 +84,7 @@ def _finding(model: type[BaseModel], root: Value, error: ErrorDetails) -> Findin
         message = f"expected {_either(words)}, got {shown(got)}"
         return finding_at(place.mark, message, fix=did_you_mean(str(got), words))
     if kind in ("model_type", "model_attributes_type"):
-        keys = ", ".join(_keys(_model_at(model, path)))
+        keys = ", ".join(_keys(model_at(model, path)))
         message = f"expected a mapping with the keys {keys}, got {shown(got)}"
         return finding_at(place.mark, message)
     message = _expectation(kind, context, got, error["msg"])
@@ -162,50 +160,3 @@ def _keys(annotation: Any) -> list[str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [field.alias or name for name, field in annotation.model_fields.items()]
     return []
-
-
-def _model_at(model: Any, path: Path) -> Any:
-    """The annotation that governs what stands at `path` of a `model`."""
-    here: Any = model
-    for step in path:
-        here = _below(_bare(here), step)
-    return _bare(here)
-
-
-def _bare(annotation: Any) -> Any:
-    """The annotation without Annotated and without `| None`."""
-    while typing.get_origin(annotation) is Annotated:
-        annotation = typing.get_args(annotation)[0]
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        members = [m for m in typing.get_args(annotation) if m is not type(None)]
-        if len(members) == 1:
-            return _bare(members[0])
-    return annotation
-
-
-def _below(annotation: Any, step: str | int) -> Any:
-    """One step down: a field, a mapping's values, a list's items, or the member a tag names."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for name, field in annotation.model_fields.items():
-            if step in (field.alias, name):
-                return field.annotation
-        return None
-    members = typing.get_args(annotation)
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        if step in ENTRIES:
-            return ENTRIES[str(step)]
-        bare = [_bare(member) for member in members]
-        tagged = [m for m in bare if _tag_of(m) == step]
-        return tagged[0] if tagged else None
-    if typing.get_origin(annotation) is dict:
-        return members[1]
-    if typing.get_origin(annotation) is tuple:
-        index = step if isinstance(step, int) and len(members) > step else 0
-        return members[index]
-    return None
-
-
-def _tag_of(member: Any) -> str | None:
-    """The `kind` a story's outcome model stands for."""
-    field = getattr(member, "model_fields", {}).get("kind")
-    return typing.get_args(field.annotation)[0] if field else None
