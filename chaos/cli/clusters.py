@@ -28,6 +28,9 @@ Topology = Annotated[
 ]
 
 
+READY = {True: "yes", False: "no", None: "unknown"}
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
     for command in (up, ps, logs, down):
@@ -134,7 +137,9 @@ def execute(
     from chaos.runtime.attached import pick
     from chaos.runtime.docker import engine_errors
 
-    container = pick(_attached(connect()), topology).containers(node)[0]
+    cluster = pick(_attached(connect()), topology)
+    container = cluster.containers(node)[0]
+    _say_strange([cluster])
     with engine_errors(f"running {command[0]} on {node}"):
         code, output = container.exec_run(command)
     out.print(output.decode(errors="replace"), markup=False, end="")
@@ -177,6 +182,7 @@ def _attached(client: Any) -> list[AttachedCluster]:
 
 def _print_states(clusters: list[AttachedCluster], json: bool = False) -> None:
     rows = [row for cluster in clusters for row in cluster.states()]
+    _say_strange(clusters)
     if json:
         print_json([dataclasses.asdict(row) for row in rows])
         return
@@ -191,7 +197,7 @@ def _print_states(clusters: list[AttachedCluster], json: bool = False) -> None:
                 r.zone,
                 r.role,
                 r.address,
-                "yes" if r.ready else "no",
+                READY[r.ready],
                 r.state,
                 r.run,
             )
@@ -200,3 +206,13 @@ def _print_states(clusters: list[AttachedCluster], json: bool = False) -> None:
     )
     if any(r.state == "leftover" for r in rows):
         say("some were left by a controller that ended; `aftershock down --all` removes them")
+
+
+def _say_strange(clusters: list[AttachedCluster]) -> None:
+    """Why some nodes cannot be asked who they are."""
+    for cluster in clusters:
+        for why in cluster.strange().values():
+            say(
+                f"{cluster.topology} ({cluster.run}): {why}, so its nodes are not asked for their"
+                " roles; `logs`, `exec` and `down` need no more than their containers"
+            )

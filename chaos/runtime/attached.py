@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 
-from chaos.errors import UsageError
+from chaos.errors import SpecError, UsageError
 from chaos.registry import SYSTEMS
 from chaos.runtime.clients import link_addresses
 from chaos.runtime.docker import (
@@ -42,10 +42,11 @@ class NodeState:
     topology: str
     node: str
     group: str  # "" where the topology has none
+    system: str
     zone: str
-    role: str  # as it claims; "down" when its containers do not run
+    role: str  # as it claims; "down" when its containers do not run, "unknown" when it is not asked
     address: str
-    ready: bool
+    ready: bool | None  # None: it runs, and nobody here can ask it
     state: str  # kept | running | leftover
 
 
@@ -106,29 +107,53 @@ class AttachedCluster:
     def states(self) -> list[NodeState]:
         """What each node says now."""
         rows = []
+        strange = self.strange()
         for node in self.nodes:
-            group = self.group(node.name)
-            up = all(c.status == "running" for c in self._databases.get(node.name, []))
+            system = self.groups[node.group]["system"]
             role = "down"
-            if up and isinstance(group.system, HasRoles):
-                role = group.system.observer(group, node.name, ROLE_TIMEOUT_S)().role
+            if self._runs(node.name):
+                role = None if system in strange else self._role(node.name)
             rows.append(
                 NodeState(
                     run=self.run,
                     topology=self.topology,
                     node=node.name,
                     group=node.group,
+                    system=system,
                     zone=node.zone,
-                    role=role,
+                    role=role or "unknown",
                     address=node.address,
-                    ready=role in READY,
+                    ready=None if role is None else role in READY,
                     state=self.state,
                 )
             )
         return rows
 
+    def strange(self) -> dict[str, str]:
+        """Why, of each of its systems that cannot be had here, as when another installation that
+        has its package started this cluster, or the package was removed since."""
+        found = {}
+        for name in {group["system"]: None for group in self.groups.values()}:
+            try:
+                SYSTEMS.get(name)
+            except SpecError as error:
+                listed = name in SYSTEMS.names()
+                found[name] = error.what if listed else f"the system {name} is not known here"
+        return found
+
+    def _runs(self, node: str) -> bool:
+        containers = self._databases.get(node, [])
+        return bool(containers) and all(c.status == "running" for c in containers)
+
+    def _role(self, node: str) -> str | None:
+        """The role that a node claims; None where its system has no roles."""
+        group = self.group(node)
+        if not isinstance(group.system, HasRoles):
+            return None
+        return group.system.observer(group, node, ROLE_TIMEOUT_S)().role
+
     def group(self, node: str) -> AttachedGroup:
-        """The group that a node belongs to."""
+        """The group that a node belongs to; SpecError where its system cannot be had here."""
         name = next(each.group for each in self.nodes if each.name == node)
         return AttachedGroup(
             cluster=self,
