@@ -10,7 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from chaos.errors import AftershockError, ClusterError
-from chaos.systems.base import ClientSpec, Cluster, ErrorRule, Node, NotConnected, Reachable
+from chaos.systems.base import (
+    ClientSpec,
+    Cluster,
+    ErrorRule,
+    Node,
+    NotConnected,
+    Observation,
+    Reachable,
+)
 from chaos.units import parse_duration_ns
 
 INTEGER = r"[0-9]{1,12}"
@@ -119,9 +127,14 @@ FAILOVER = Setting(
 )
 
 
+def is_on(options: Mapping[str, Any], name: str, default: bool = False) -> bool:
+    """Whether an option of the client, one that is true or false, is true."""
+    return str(options.get(name, default)).lower() == "true"
+
+
 def fails_over(spec: ClientSpec) -> bool:
     """Whether the client's option `failover` is true."""
-    return str(spec.options.get("failover", "false")).lower() == "true"
+    return is_on(spec.options, "failover")
 
 
 def tried_nodes(spec: ClientSpec) -> list[str]:
@@ -130,9 +143,14 @@ def tried_nodes(spec: ClientSpec) -> list[str]:
     return home_first(spec) if fails_over(spec) else [spec.home]
 
 
+def node_of(cluster: Reachable, name: str) -> Node:
+    """The node of that name, as the runtime placed it."""
+    return next(node for node in cluster.nodes if node.name == name)
+
+
 def address_of(cluster: Reachable, node: str) -> str:
     """The node's address in the test network."""
-    return next(n.address for n in cluster.nodes if n.name == node)
+    return node_of(cluster, node).address
 
 
 def primary_to_rejoin(node: str, others: Sequence[str]) -> str:
@@ -171,6 +189,18 @@ def role_problems(nodes: Sequence[Node]) -> Iterable[str]:
     for node in nodes:
         if node.role not in (None, "primary", "replica"):
             yield f"nodes.{node.name}.role: expected primary or replica, got {node.role!r}"
+
+
+def late(error: Exception) -> bool:
+    """Whether it says that nothing came in time, in whatever words."""
+    return isinstance(error, TimeoutError) or "timed out" in str(error).lower()
+
+
+def silence(error: Exception, *unsure: type[Exception]) -> Observation:
+    """What to make of a node that gave this for an answer: `unknown` where none came in time, or
+    where it is one of `unsure`; else nobody is there."""
+    role = "unknown" if late(error) or isinstance(error, unsure) else "down"
+    return Observation(role=role, note=str(error).strip()[:200] or type(error).__name__)
 
 
 def operator_step(

@@ -1,4 +1,5 @@
-"""Which node a client connects to; and connections to several, for clients that move."""
+"""Which node a client connects to; connections to several, for clients that move; and one that is
+kept, for who asks a node again and again."""
 
 from __future__ import annotations
 
@@ -67,4 +68,27 @@ class Connections(Generic[C]):
         """Drop all of them."""
         connections, self._open = self._open, {}
         for connection in connections.values():
+            connection.close()
+
+
+class Kept(Generic[C]):
+    """One connection: made by who uses it first, dropped when that ends in an error."""
+
+    def __init__(self, connect: Callable[[], C]) -> None:
+        self._connect = connect
+        self._open: C | None = None
+
+    def __enter__(self) -> C:
+        if self._open is None:
+            self._open = self._connect()
+        return self._open
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close it, if it is open; the next use makes another."""
+        connection, self._open = self._open, None
+        if connection is not None:
             connection.close()

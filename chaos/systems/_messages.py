@@ -21,6 +21,7 @@ the group's members, who go on where the group has got to; `txn` is a list of se
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -37,6 +38,13 @@ class HasLogs(Protocol):
     """Has clients of the kind `log` that can do more than create, send, assign and poll."""
 
     log_operations: frozenset[str]  # of subscribe (consumer groups) and txn (transactions)
+
+
+def place_of(key: object) -> int:
+    """Which queue or log that is: 3 of `k3`, 0 where its name has no number. The node at that place
+    among all, modulo their number, is the one that leads it at first."""
+    number = re.search(r"\d+$", str(key))
+    return int(number[0]) if number else 0
 
 
 @contextmanager

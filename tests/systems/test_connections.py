@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chaos.registry import SYSTEMS
-from chaos.systems._common import NOT_CONNECTED, home_first, tried_nodes
-from chaos.systems._connections import Connections, first_that_serves
+from chaos.systems._common import NOT_CONNECTED, home_first, silence, tried_nodes
+from chaos.systems._connections import Connections, Kept, first_that_serves
 from chaos.systems.base import ClientSpec, NotConnected, classify
 
 NODES = ("n2", "n1", "n3")  # the home node, then the others by name
@@ -100,6 +100,65 @@ def test_whoever_said_it_the_operation_certainly_did_not_happen(said: list[str],
         first_that_serves(NODES[: len(said)], network.connect)
     definite, why = classify(raised.value, NOT_CONNECTED)
     assert (definite, why.split(":")[0]) == (True, code)
+
+
+def test_a_kept_connection_is_made_anew_after_an_error_only() -> None:
+    made: list[Line] = []
+
+    class Line:
+        closed = 0
+
+        def __init__(self) -> None:
+            made.append(self)
+
+        def close(self) -> None:
+            self.closed += 1
+
+    kept = Kept(Line)
+    assert made == []
+    with kept as first, kept as same:
+        assert first is same
+    with pytest.raises(OSError, match="reset"), kept:
+        raise OSError("reset")
+    with kept as second:
+        assert made == [first, second]
+    kept.drop()
+    kept.drop()
+    with kept:
+        assert [line.closed for line in made] == [1, 1, 0]
+
+
+def test_a_connection_that_cannot_be_made_is_tried_again() -> None:
+    tried: list[int] = []
+
+    def connect() -> contextlib.ExitStack:
+        tried.append(1)
+        if len(tried) == 1:
+            raise NotConnected("refused")
+        return contextlib.ExitStack()
+
+    kept = Kept(connect)
+    with pytest.raises(NotConnected), kept:
+        pass
+    with kept:
+        assert len(tried) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "role"),
+    [
+        (TimeoutError(), "unknown"),
+        (NotConnected("connecting to 1.2.3.4:1: timed out"), "unknown"),
+        (OSError("Connection Timed Out"), "unknown"),
+        (ConnectionRefusedError("refused"), "down"),
+        (OSError(), "down"),
+        (ValueError("no answer to that"), "down"),
+        (KeyError("leader"), "unknown"),
+    ],
+)
+def test_what_it_is_to_get_no_answer(error: Exception, role: str) -> None:
+    seen = silence(error, KeyError)
+    assert (seen.role, bool(seen.note)) == (role, True)
 
 
 @pytest.fixture

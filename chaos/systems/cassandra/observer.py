@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from cassandra import OperationTimedOut
+
+from chaos.systems._common import silence
+from chaos.systems._connections import Kept
 from chaos.systems.base import ClockReading, NotConnected, Observation, Reachable, read_clock
-from chaos.systems.cassandra.wire import FAILURES, Session, admin_session
+from chaos.systems.cassandra.wire import FAILURES, admin_session
 
 HINTS = "SELECT address, files FROM system_views.pending_hints"  # but for those it writes to
 GOSSIP = 'SELECT address, generation, heartbeat, "schema" FROM system_views.gossip_info'
@@ -20,42 +24,21 @@ EPOCH = datetime(1970, 1, 1)
 Row = Sequence[Any]
 
 
-class Asker:
-    """A session with one node, made when it is needed, and anew after an error."""
-
-    def __init__(self, cluster: Reachable, node: str, timeout_s: float) -> None:
-        self._cluster = cluster
-        self._node = node
-        self._timeout_s = timeout_s
-        self._session: Session | None = None
-
-    def __enter__(self) -> Session:
-        if self._session is None:
-            self._session = admin_session(self._cluster, self._node, self._timeout_s)
-        return self._session
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and self._session is not None:
-            self._session.close()
-            self._session = None
-
-
 class Observer:
     """Asks one node. It remembers when it saw each other node's heartbeat move."""
 
     def __init__(self, cluster: Reachable, node: str, timeout_s: float) -> None:
-        self._asker = Asker(cluster, node, timeout_s)
+        self._kept = Kept(lambda: admin_session(cluster, node, timeout_s))
         self._names = {n.address: n.name for n in cluster.nodes if n.name != node}
         self._moved: dict[str, tuple[Any, float]] = {}  # name → heartbeat, when it was new
 
     def observe(self) -> Observation:
         """Every node takes writes alike. Never raises: no answer is an answer too."""
         try:
-            with self._asker as session:
+            with self._kept as session:
                 gossip, hints = session.ask(GOSSIP), session.ask(HINTS)
         except (*FAILURES, NotConnected) as error:
-            silent = "imed out" in str(error)
-            return Observation(role="unknown" if silent else "down", note=str(error)[:200])
+            return silence(error, OperationTimedOut)
         return self.seen(gossip, hints, time.monotonic())
 
     def seen(self, gossip: Sequence[Row], hints: Sequence[Row], now_s: float) -> Observation:
@@ -88,12 +71,12 @@ class Clock:
     """Asks one node what time it is."""
 
     def __init__(self, cluster: Reachable, node: str, timeout_s: float) -> None:
-        self._asker = Asker(cluster, node, timeout_s)
+        self._kept = Kept(lambda: admin_session(cluster, node, timeout_s))
 
     def read(self) -> ClockReading | None:
         """What `currentTimestamp()` says, in milliseconds. Never raises."""
         try:
-            with self._asker as session:  # connecting is not in the time that is taken
+            with self._kept as session:  # connecting is not in the time that is taken
                 return read_clock(lambda: unix_ns(session.ask(NOW)[0][0]), ROUNDED_NS)
         except (*FAILURES, NotConnected):
             return None

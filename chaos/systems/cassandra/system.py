@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from chaos.errors import ClusterError
-from chaos.systems._common import equals_problems, option_problems, problems
+from chaos.systems._common import equals_problems, node_of, option_problems, problems
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -94,7 +94,7 @@ class Cassandra:
                 f"{node} has lost its data, and no other node has a copy",
                 fix="a topology of several nodes keeps copies",
             )
-        own = next(n for n in cluster.nodes if n.name == node)
+        own = node_of(cluster, node)
         return [container(own, cluster.nodes, cluster.settings, replaces=True)]
 
     def form(self, cluster: Cluster) -> None:

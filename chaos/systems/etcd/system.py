@@ -23,12 +23,15 @@ from chaos.systems._common import (
     Setting,
     equals_problems,
     milliseconds,
+    node_of,
     operator_step,
     option_problems,
     problems,
     resolve,
+    silence,
     unix_ns,
 )
+from chaos.systems._connections import Kept
 from chaos.systems._locks import LEASE
 from chaos.systems.base import (
     Address,
@@ -138,23 +141,15 @@ class _Observer:
     """Asks one node over a kept connection."""
 
     def __init__(self, address: Address, timeout_s: float) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
-        self._kept: Gateway | None = None
+        self._kept = Kept(lambda: Gateway(address, timeout_s))
 
     def observe(self) -> Observation:
         """Never raises: no answer is an answer too."""
-        kept, self._kept = self._kept, None
         try:
-            kept = kept or Gateway(self._address, self._timeout_s)
-            status = kept.post(STATUS, {})
+            with self._kept as gateway:
+                status = gateway.post(STATUS, {})
         except FAILURES as error:
-            if kept is not None:
-                kept.close()
-            silent = isinstance(error, TimeoutError) or "timed out" in str(error)
-            role = "unknown" if silent or isinstance(error, EtcdError) else "down"
-            return Observation(role=role, note=str(error) or type(error).__name__)
-        self._kept = kept
+            return silence(error, EtcdError)
         term = int(status.get("raftTerm", 0))
         if str(status.get("leader", "0")) == "0":
             return Observation(role="candidate", term=term, note="it knows no leader")
@@ -170,23 +165,15 @@ class _Prober:
     """Asks one node for its time, as its peers do, over a kept connection."""
 
     def __init__(self, address: Address, timeout_s: float) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
-        self._kept: Gateway | None = None
+        self._kept = Kept(lambda: Gateway(address, timeout_s))
 
     def clock(self) -> ClockReading | None:
         """The `Now` of its answer, in nanoseconds. Never raises."""
-        kept, self._kept = self._kept, None
         try:
-            kept = kept or Gateway(self._address, self._timeout_s)
-            gateway = kept
-            reading = read_clock(lambda: unix_ns(gateway.get(PROBING)["Now"]))
+            with self._kept as gateway:  # connecting is not in the time that is taken
+                return read_clock(lambda: unix_ns(gateway.get(PROBING)["Now"]))
         except (*FAILURES, KeyError, ValueError):
-            if kept is not None:
-                kept.close()
             return None
-        self._kept = kept
-        return reading
 
 
 def _promote(cluster: Cluster, node: str) -> None:
@@ -229,7 +216,7 @@ def _knows_leader(cluster: Cluster, node: str) -> bool:
 
 def _add_anew(cluster: Cluster, node: str) -> None:
     """Remove the member that `node` was and add it, through any other node that knows a leader."""
-    own = next(n for n in cluster.nodes if n.name == node)
+    own = node_of(cluster, node)
     url = f"http://{own.address}:{PEER_PORT}"
     via = next(
         (n.name for n in cluster.nodes if n is not own and _knows_leader(cluster, n.name)), ""
@@ -330,7 +317,7 @@ class Etcd:
         """Remove the member that was, and add a new one: etcd refuses to start a known member
         without its log, which may have promised votes."""
         _replace(cluster, node)
-        own = next(n for n in cluster.nodes if n.name == node)
+        own = node_of(cluster, node)
         spec = self.containers(own, cluster.nodes, cluster.settings)[0]
         existing = command(own, cluster.nodes, cluster.settings, "existing")
         return [dataclasses.replace(spec, command=existing)]

@@ -12,9 +12,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
+from chaos.systems._common import silence
+from chaos.systems._connections import Kept
 from chaos.systems.base import Address, Observation
-from chaos.systems.mariadb.observer import Connected, silence
-from chaos.systems.mariadb.wire import FAILURES, Session
+from chaos.systems.mariadb.wire import FAILURES, OPERATOR, NoAnswer, Session
 
 # What the node has now, whatever it would wait for and however alone it is.
 AT_ONCE = "SET SESSION wsrep_sync_wait = 0, wsrep_dirty_reads = ON"
@@ -35,34 +36,30 @@ def status(session: Session) -> dict[str, str]:
     return {name: str(value) for name, value in session.run(STATUS).rows}
 
 
-class AtOnce(Connected):
-    """A kept connection that waits for nothing, and reads in no primary component, too."""
-
-    def __enter__(self) -> Session:
-        new = self._kept is None
-        session = super().__enter__()
-        if new:
-            try:
-                session.run(AT_ONCE)
-            except FAILURES as error:
-                self.__exit__(type(error))
-                raise
-        return session
+def at_once(address: Address, timeout_s: float) -> Session:
+    """A session that waits for nothing, and reads in no primary component, too."""
+    session = Session(address, timeout_s, OPERATOR, "")
+    try:
+        session.run(AT_ONCE)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 class Observer:
     """Asks one data node over a kept connection."""
 
     def __init__(self, address: Address, timeout_s: float) -> None:
-        self._connected = AtOnce(address, timeout_s)
+        self._kept = Kept(lambda: at_once(address, timeout_s))
 
     def observe(self) -> Observation:
         """Never raises: no answer is an answer too."""
         try:
-            with self._connected as session:
+            with self._kept as session:
                 return observation(status(session))
         except FAILURES as error:
-            return silence(error)
+            return silence(error, NoAnswer)
 
 
 def observation(said: Mapping[str, str]) -> Observation:
@@ -92,6 +89,5 @@ class ArbitratorObserver:
                 if not line.recv(1):
                     return Observation(role="down", note="it hung up")
         except OSError as error:
-            role = "unknown" if isinstance(error, TimeoutError) else "down"
-            return Observation(role=role, note=str(error)[:200])
+            return silence(error)
         return Observation(role="replica", note="arbitrator: it votes and has no data")

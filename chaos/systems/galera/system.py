@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chaos.errors import ClusterError
-from chaos.systems._common import problems
+from chaos.systems._common import node_of, problems
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -95,7 +95,7 @@ class Galera(MariadbServers):
     def start_empty(self, cluster: Cluster, node: str) -> Sequence[ContainerSpec]:
         """A node without data, which the others send a whole copy. It begins no cluster: where
         there is none it waits for one."""
-        own = next(n for n in cluster.nodes if n.name == node)
+        own = node_of(cluster, node)
         return [container(own, cluster.nodes, cluster.settings, join=True)]
 
     def form(self, cluster: Cluster) -> None:

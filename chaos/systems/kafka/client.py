@@ -13,7 +13,6 @@ reads uncommitted sees them.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -25,7 +24,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from chaos.record.op import Invocation, Result
 from chaos.systems._common import NOT_CONNECTED
-from chaos.systems._messages import answered, logs_of, micros_of, polled, sent
+from chaos.systems._messages import answered, logs_of, micros_of, place_of, polled, sent
 from chaos.systems._transactions import NOT_COMMITTED, NotCommitted
 from chaos.systems.base import ClientSpec, Definite, ErrorRule
 from chaos.systems.kafka.conf import copies
@@ -176,7 +175,7 @@ class LogClient:
         """Make the log, unless it is there; its first copy is where its number says."""
         log = str(operation.key)
         nodes = len(self._spec.settings["_addresses"])
-        first = int(re.sub(r"\D", "", log) or 0)
+        first = place_of(log)
         kept = [(first + k) % nodes + 1 for k in range(copies(self._spec.settings, nodes))]
         admin = AdminClient(common(self._spec, Heard()))
         asked = admin.create_topics(

@@ -28,6 +28,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
+from chaos.systems._common import is_on
 from chaos.systems.base import ClientSpec
 
 NEVER_MS = 300_000  # the longest that librdkafka can be told
@@ -93,7 +94,7 @@ def producing(spec: ClientSpec) -> dict[str, Any]:
 
 def idempotent(spec: ClientSpec) -> bool:
     """Whether brokers are to know messages that came twice."""
-    return str(spec.options.get("idempotence", "false")).lower() == "true"
+    return is_on(spec.options, "idempotence")
 
 
 def transacting(spec: ClientSpec, name: str) -> dict[str, Any]:

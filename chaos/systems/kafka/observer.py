@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chaos.systems._common import silence
 from chaos.systems.base import Observation, Reachable
 from chaos.systems.kafka.conf import number
 from chaos.systems.kafka.driver import GROUP
@@ -28,7 +29,7 @@ class Observer:
             ends = self._broker.ends(own) if own else {}
             places = self._broker.places(GROUP) if own else {}
         except (OSError, ValueError) as error:
-            return self._silent(error)
+            return silence(error, ValueError)
         said = []
         try:
             epoch = self._controller.controls()
@@ -39,10 +40,6 @@ class Observer:
             at = ", ".join(f"{log} {place}" for log, place in sorted(places.items()))
             said += [f"the group is at {at}"]
         return observed(self._number, self._names, known, ends, said)
-
-    def _silent(self, error: Exception) -> Observation:
-        silent = isinstance(error, (TimeoutError, ValueError))
-        return Observation(role="unknown" if silent else "down", note=str(error))
 
 
 def observed(

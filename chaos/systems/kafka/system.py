@@ -16,7 +16,14 @@ from typing import Any
 
 import confluent_kafka
 
-from chaos.systems._common import TRUE_FALSE, Setting, equals_problems, option_problems, problems
+from chaos.systems._common import (
+    TRUE_FALSE,
+    Setting,
+    equals_problems,
+    is_on,
+    option_problems,
+    problems,
+)
 from chaos.systems.base import (
     Address,
     Client,
@@ -87,8 +94,8 @@ class Kafka:
         """Problems with the client's options, a sentence each."""
         wrong = list(option_problems(options, OPTIONS, workload))
         yield from wrong
-        idempotent = str(options.get("idempotence", "false")).lower() == "true"
-        if not wrong and idempotent and str(options.get("acks", "all")) != "all":
+        weak = str(options.get("acks", "all")) != "all"
+        if not wrong and weak and is_on(options, "idempotence"):
             yield "client.idempotence: needs `acks: all`"
 
     def check(self, nodes: Sequence[Node], settings: Mapping[str, Any]) -> Iterable[str]:

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from chaos.systems._common import operator_step, option_problems
+from chaos.systems._common import operator_step, option_problems, silence
+from chaos.systems._connections import Kept
 from chaos.systems.base import (
     Address,
     Client,
@@ -68,34 +69,25 @@ class _Observer:
     """Asks one peer over a kept connection."""
 
     def __init__(self, address: Address, timeout_s: float) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
-        self._kept: Peer | None = None
+        self._kept = Kept(lambda: Peer(address, timeout_s))
 
     def observe(self) -> Observation:
         """Never raises: no answer is an answer too."""
         try:
-            return observation(self._ask("/state"))
+            with self._kept as peer:
+                return observation(peer.ask("GET", "/state"))
         except FAILURES as error:
-            role = "unknown" if "timed out" in str(error) else "down"
-            return Observation(role=role, note=str(error)[:200])
+            return silence(error)
 
     def clock(self) -> ClockReading | None:
         """The time it says it is, in whole milliseconds. Never raises."""
         try:
-            return read_clock(lambda: int(self._ask("/health")["time_ms"]) * CLOCK_NS, CLOCK_NS)
+            with self._kept as peer:  # connecting is not in the time that is taken
+                return read_clock(
+                    lambda: int(peer.ask("GET", "/health")["time_ms"]) * CLOCK_NS, CLOCK_NS
+                )
         except FAILURES:
             return None
-
-    def _ask(self, path: str) -> Any:
-        peer, self._kept = self._kept or Peer(self._address, self._timeout_s), None
-        try:
-            answer = peer.ask("GET", path)
-        except BaseException:
-            peer.close()
-            raise
-        self._kept = peer
-        return answer
 
 
 def observation(state: Mapping[str, Any]) -> Observation:

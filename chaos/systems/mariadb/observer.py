@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chaos.systems._common import silence
+from chaos.systems._connections import Kept
 from chaos.systems.base import Address, ClockReading, Observation, read_clock
 from chaos.systems.mariadb.admin import replication
 from chaos.systems.mariadb.wire import FAILURES, OPERATOR, NoAnswer, Session
@@ -18,52 +20,27 @@ VIEW = (
 )
 
 
-class Connected:
-    """One kept connection, made when it is needed and dropped when it fails."""
-
-    def __init__(self, address: Address, timeout_s: float) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
-        self._kept: Session | None = None
-
-    def __enter__(self) -> Session:
-        if self._kept is None:
-            self._kept = Session(self._address, self._timeout_s, OPERATOR, "")
-        return self._kept
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and self._kept is not None:
-            self._kept.close()
-            self._kept = None
-
-
-def silence(error: Exception) -> Observation:
-    """What it is to have got no answer: nobody there, or nobody who speaks."""
-    silent = isinstance(error, NoAnswer) or "timed out" in str(error)
-    return Observation(role="unknown" if silent else "down", note=str(error).strip()[:200])
-
-
 class Observer:
     """Asks one node over a kept connection."""
 
     def __init__(self, address: Address, timeout_s: float) -> None:
-        self._connected = Connected(address, timeout_s)
+        self._kept = Kept(lambda: Session(address, timeout_s, OPERATOR, ""))
 
     def observe(self) -> Observation:
         """Never raises: no answer is an answer too."""
         try:
-            with self._connected as session:
+            with self._kept as session:
                 read_only, applied, connected = session.run(VIEW).rows[0]
                 if read_only:
                     return replica(replication(session), applied)
                 return Observation(role="primary", note=f"{connected} replicas connected")
         except FAILURES as error:
-            return silence(error)
+            return silence(error, NoAnswer)
 
     def clock(self) -> ClockReading | None:
         """What `SYSDATE` says, in microseconds. Never raises."""
         try:
-            with self._connected as session:  # connecting is not in the time that is taken
+            with self._kept as session:  # connecting is not in the time that is taken
                 return read_clock(lambda: 1000 * int(session.run(CLOCK).value), 1000)
         except FAILURES:
             return None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chaos.errors import ClusterError
-from chaos.systems._common import address_of, primary_of, problems, role_problems
+from chaos.systems._common import address_of, node_of, primary_of, problems, role_problems
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -73,7 +73,7 @@ class Mariadb(MariadbServers):
 
     def start_empty(self, cluster: Cluster, node: str) -> Sequence[ContainerSpec]:
         """A copy of the present primary; where there is none, what it was at first."""
-        own = next(n for n in cluster.nodes if n.name == node)
+        own = node_of(cluster, node)
         follow = [address_of(cluster, primary) for primary in primaries(cluster, besides=node)]
         return [container(own, cluster.nodes, cluster.settings, *follow[:1])]
 

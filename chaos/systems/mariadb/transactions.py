@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from chaos.record.op import Invocation, Result
+from chaos.systems._common import is_on
 from chaos.systems._transactions import (
     NotCommitted,
     accounts_of,
@@ -71,7 +72,7 @@ class TransactionClient(MariadbClient):
     def __init__(self, spec: ClientSpec, access: Access | None = None) -> None:
         super().__init__(spec, access)
         self._begin = LEVELS.get(str(spec.options.get("isolation", "")), "START TRANSACTION")
-        locking = str(spec.options.get("locking-reads", "false")).lower() == "true"
+        locking = is_on(spec.options, "locking-reads")
         self._lock = LOCKING if locking else ""
 
     def _committed(self, session: Session, work: Callable[[Transaction], T]) -> T:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from chaos.systems._common import unix_ns
+from chaos.systems._common import silence, unix_ns
+from chaos.systems._connections import Kept
 from chaos.systems._http import Connection
 from chaos.systems.base import Address, ClockReading, NotConnected, Observation, read_clock
 from chaos.systems.nats.streams import WORKERS
@@ -29,16 +30,12 @@ class Monitor:
     """One kept connection to one server's monitoring port, made when it is first needed."""
 
     def __init__(self, address: Address, timeout_s: float) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
-        self._kept: Connection | None = None
+        self._kept = Kept(lambda: Connection(address, timeout_s))
 
     def get(self, path: str) -> dict[str, Any]:
         """The answer; one of FAILURES where there is none, or none that says anything."""
-        kept, self._kept = self._kept, None
-        kept = kept or Connection(self._address, self._timeout_s)
-        status, data = kept.request("GET", path)
-        self._kept = kept
+        with self._kept as line:
+            status, data = line.request("GET", path)
         if status != 200:
             raise ValueError(f"HTTP status {status}: {data}"[:200])
         return dict(data)
@@ -124,9 +121,7 @@ class Observer:
             held = in_use(streams(jsz, self._count))
             term = self._term(held[0].group) if held else None
         except FAILURES as error:
-            silent = isinstance(error, (TimeoutError, ValueError)) or "timed out" in str(error)
-            role = "unknown" if silent else "down"
-            return Observation(role=role, note=str(error) or type(error).__name__)
+            return silence(error, ValueError)
         return observed(self._node, held, term, meta_leader(jsz))
 
     def _term(self, group: str) -> int | None:

@@ -13,7 +13,6 @@ node is moved by having its leader step down until chance has it right (`lead`).
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from nats.errors import Error
 from nats.js import api
 from nats.js.errors import BadRequestError
 
+from chaos.systems._messages import place_of
 from chaos.systems.nats.conf import ack_wait_s, replicas
 from chaos.systems.nats.wire import Line, Lost
 
@@ -56,9 +56,8 @@ def subject_of(stream: str) -> str:
 
 
 def preferred(key: object, nodes: Sequence[str]) -> str:
-    """The node that leads k{i}: the i-th, modulo their number."""
-    number = re.search(r"\d+$", str(key))
-    return nodes[int(number[0]) % len(nodes) if number else 0]
+    """The node that leads a queue or a log."""
+    return nodes[place_of(key) % len(nodes)]
 
 
 def make_bucket(line: Line, settings: Mapping[str, Any], nodes: Sequence[str]) -> bool:

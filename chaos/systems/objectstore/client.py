@@ -39,6 +39,7 @@ from chaos.systems._common import (
     Setting,
     fails_over,
     home_first,
+    is_on,
 )
 from chaos.systems._connections import first_that_serves
 from chaos.systems._locks import LEASE
@@ -226,7 +227,7 @@ class ObjectClient:
     def __init__(self, spec: ClientSpec) -> None:
         self._spec = spec
         self._failover = fails_over(spec)
-        self._if_match = str(spec.options.get("if-match", "true")).lower() == "true"
+        self._if_match = is_on(spec.options, "if-match", default=True)
         self.node = ""
         self._source: Store
         self._reader: Store

@@ -8,9 +8,12 @@ up.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from chaos.systems._common import silence
+from chaos.systems._connections import Kept
 from chaos.systems.base import Address, ClockReading, NotConnected, Observation, read_clock
 from chaos.systems.objectstore.wire import FAILURES, Admin, knock
 
@@ -50,25 +53,18 @@ class Observer:
     """Asks one node over a kept connection."""
 
     def __init__(self, address: Address, timeout_s: float, site: str) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
         self._site = site
-        self._kept: Admin | None = None
+        self._kept = Kept(lambda: Admin(address, timeout_s))
 
     def observe(self) -> Observation:
         """Never raises: no answer is an answer too."""
-        kept, self._kept = self._kept, None
         try:
-            kept = kept or Admin(self._address, self._timeout_s)
-            said = kept.get(STORAGE)
+            with self._kept as admin:
+                said = admin.get(STORAGE)
         except (*FAILURES, ValueError) as error:
-            if kept is not None:
-                kept.close()
-            silent = isinstance(error, TimeoutError) or "timed out" in str(error)
+            seen = silence(error)
             refused = str(error).startswith("status ")
-            role = "candidate" if refused else "unknown" if silent else "down"
-            return Observation(role=role, note=str(error)[:200] or type(error).__name__)
-        self._kept = kept
+            return dataclasses.replace(seen, role="candidate") if refused else seen
         return observation(said, self._site)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chaos.systems._common import silence
+from chaos.systems._connections import Kept
 from chaos.systems.base import Address, ClockReading, Observation, read_clock
 from chaos.systems.postgres.client import FAILURES, NoAnswer, Session
 
@@ -31,37 +33,23 @@ class Observer:
     """Asks one node over a kept connection."""
 
     def __init__(self, address: Address, timeout_s: float) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
-        self._kept: Session | None = None
+        self._kept = Kept(lambda: Session(address, timeout_s, "aftershock observer"))
 
     def observe(self) -> Observation:
         """Never raises: no answer is an answer too."""
         try:
-            return observation(self._row(VIEW))
+            with self._kept as session:
+                return observation(session.row(VIEW))
         except FAILURES as error:
-            silent = isinstance(error, NoAnswer) or "timed out" in str(error)
-            return Observation(role="unknown" if silent else "down", note=str(error).strip()[:200])
+            return silence(error, NoAnswer)
 
     def clock(self) -> ClockReading | None:
         """What `clock_timestamp()` says, in microseconds. Never raises."""
         try:
-            if self._kept is None:
-                self._row("SELECT 1")  # so that connecting is not in the time that is taken
-            return read_clock(lambda: 1000 * int(self._row(CLOCK)[0] or 0), 1000)
+            with self._kept as session:  # connecting is not in the time that is taken
+                return read_clock(lambda: 1000 * int(session.row(CLOCK)[0] or 0), 1000)
         except FAILURES:
             return None
-
-    def _row(self, statement: str) -> list[str | None]:
-        kept, self._kept = self._kept, None
-        kept = kept or Session(self._address, self._timeout_s, "aftershock observer")
-        try:
-            row = kept.row(statement)
-        except FAILURES:
-            kept.close()
-            raise
-        self._kept = kept
-        return row
 
 
 def observation(row: Sequence[str | None]) -> Observation:

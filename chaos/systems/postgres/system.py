@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from chaos.systems._common import address_of, problems, role_problems
+from chaos.systems._common import address_of, node_of, problems, role_problems
 from chaos.systems.base import Cluster, ContainerSpec, Node
 from chaos.systems.postgres.admin import primaries
 from chaos.systems.postgres.base import KNOCK, PostgresServers
@@ -48,7 +48,7 @@ class Postgres(PostgresServers):
 
     def start_empty(self, cluster: Cluster, node: str) -> Sequence[ContainerSpec]:
         """A standby of the present primary; where there is none, what it was at first."""
-        own = next(n for n in cluster.nodes if n.name == node)
+        own = node_of(cluster, node)
         follow = [address_of(cluster, primary) for primary in primaries(cluster, besides=node)]
         return [container(own, cluster.nodes, cluster.settings, *follow[:1])]
 

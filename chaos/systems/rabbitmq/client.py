@@ -17,7 +17,6 @@ given out once more, which `at-least-once` allows.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,9 +31,9 @@ from pika.exceptions import (
 )
 
 from chaos.record.op import Invocation, Result
-from chaos.systems._common import NOT_CONNECTED, tried_nodes
+from chaos.systems._common import NOT_CONNECTED, is_on, tried_nodes
 from chaos.systems._connections import first_that_serves
-from chaos.systems._messages import holding
+from chaos.systems._messages import holding, place_of
 from chaos.systems.base import ClientSpec, Definite, ErrorRule
 from chaos.systems.rabbitmq.conf import arguments
 from chaos.systems.rabbitmq.wire import Line
@@ -137,7 +136,7 @@ class RabbitClient:
 
     def __init__(self, spec: ClientSpec) -> None:
         self._spec = spec
-        mode = str(spec.options.get("persistent", "true")).lower() == "true"
+        mode = is_on(spec.options, "persistent", default=True)
         self._properties = pika.BasicProperties(delivery_mode=PERSISTENT if mode else TRANSIENT)
         self.node = ""
         self._line: Line | None = None
@@ -180,7 +179,7 @@ class RabbitClient:
         where the client is. One that is there already with the same arguments is left as it is."""
         nodes = list(self._spec.endpoints)
         key = str(operation.key)
-        node = nodes[int(re.sub(r"\D", "", key)) % len(nodes)]
+        node = nodes[place_of(key) % len(nodes)]
         line = Line(self._spec.endpoints[node]["db"], DECLARE_S)
         try:
             with line.within(DECLARE_S):

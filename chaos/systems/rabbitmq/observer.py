@@ -19,6 +19,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chaos.systems._common import late, silence
+from chaos.systems._connections import Kept
 from chaos.systems._http import Connection
 from chaos.systems.base import Address, Observation, Reachable
 from chaos.systems.rabbitmq.admin import FAILURES, HEADERS, QUEUES, checked
@@ -40,22 +42,23 @@ class Observer:
 
     def __init__(self, cluster: Reachable, node: str, timeout_s: float) -> None:
         self._node = node
-        self._addresses: Mapping[str, Address] = {
-            port: cluster.address(node, port) for port in ("management", "metrics", "epmd")
-        }
+        self._epmd = cluster.address(node, "epmd")
         self._timeout_s = timeout_s
-        self._kept: dict[str, Connection] = {}
+        self._management = _kept(cluster.address(node, "management"), timeout_s)
+        self._metrics = _kept(cluster.address(node, "metrics"), timeout_s)
         self._known: Sequence[Mapping[str, Any]] = ()  # the queues, as it said last
         self._ask_at_s = 0.0
 
     def observe(self) -> Observation:
         """Never raises: no answer is an answer too."""
         try:
-            figures = figures_of(checked(self._kept_open("metrics").fetch("GET", FIGURES)).decode())
+            with self._metrics as line:
+                figures = figures_of(checked(line.fetch("GET", FIGURES)).decode())
             queues = self._queues()
         except FAILURES as error:
-            self._kept.clear()
-            if _late(error):
+            self._metrics.drop()
+            self._management.drop()
+            if late(error):
                 return Observation(role="unknown", note=str(error))
             return self._silence(error)
         own = rabbit(self._node)
@@ -73,30 +76,24 @@ class Observer:
         if time.monotonic() < self._ask_at_s:
             return None
         try:
-            answer = self._kept_open("management").request("GET", QUEUES, None, HEADERS)
+            with self._management as line:
+                answer = line.request("GET", QUEUES, None, HEADERS)
         except FAILURES as error:
-            self._kept.pop("management", None)
-            if not _late(error):
+            if not late(error):
                 raise
             self._ask_at_s = time.monotonic() + AGAIN_S
             return None
         self._known = checked(answer)
         return self._known
 
-    def _kept_open(self, port: str) -> Connection:
-        if port not in self._kept:
-            self._kept[port] = Connection(self._addresses[port], self._timeout_s)
-        return self._kept[port]
-
     def _silence(self, error: Exception) -> Observation:
         """Of a node that does not answer: whether its Erlang runs, as the port mapper knows."""
         try:
-            with socket.create_connection(self._addresses["epmd"], self._timeout_s) as line:
+            with socket.create_connection(self._epmd, self._timeout_s) as line:
                 line.sendall(NAMES)
                 known = b"".join(iter(lambda: line.recv(1024), b""))
         except OSError as nobody:
-            role = "unknown" if isinstance(nobody, TimeoutError) else "down"
-            return Observation(role=role, note=str(nobody))
+            return silence(nobody)
         if b"name rabbit at " in known:
             return Observation(
                 role="candidate", note=f"Erlang runs: it starts, or has paused ({error})"
@@ -104,8 +101,8 @@ class Observer:
         return Observation(role="down", note=str(error))
 
 
-def _late(error: Exception) -> bool:
-    return isinstance(error, TimeoutError) or "timed out" in str(error)
+def _kept(address: Address, timeout_s: float) -> Kept[Connection]:
+    return Kept(lambda: Connection(address, timeout_s))
 
 
 def leads(queue: str, figures: Figures) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from chaos.systems._common import equals_problems, option_problems, problems
+from chaos.systems._common import equals_problems, node_of, option_problems, problems
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -104,7 +104,7 @@ class Rabbitmq:
         """The others forget the node that was; one of that name without data joins them by
         itself. Which quorum queues it is to be a member of an operator says (`grow`)."""
         forget(cluster, node)
-        own = next(n for n in cluster.nodes if n.name == node)
+        own = node_of(cluster, node)
         return [container(own, cluster.nodes, cluster.settings, join=True)]
 
     def form(self, cluster: Cluster) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 from kazoo import exceptions as zk
 
 from chaos.record.op import Invocation, Result
+from chaos.systems._common import is_on
 from chaos.systems._locks import held, lease_s, not_held, stale_token
 from chaos.systems._transactions import NotCommitted
 from chaos.systems.base import ClientSpec
@@ -51,7 +52,7 @@ class LockClient(ZookeeperClient):
     def __init__(self, spec: ClientSpec) -> None:
         super().__init__(spec)
         self.session_s = lease_s(spec.options)
-        self.heartbeats = str(spec.options.get("heartbeats", "false")).lower() == "true"
+        self.heartbeats = is_on(spec.options, "heartbeats")
         self._do = {"acquire": self._acquire, "release": self._release}
 
     def invoke(self, operation: Invocation) -> Result:
