@@ -110,7 +110,7 @@ class AttachedCluster:
         strange = self.strange()
         for node in self.nodes:
             system = self.groups[node.group]["system"]
-            role = "down"
+            role: str | None = "down"
             if self._runs(node.name):
                 role = None if system in strange else self._role(node.name)
             rows.append(
