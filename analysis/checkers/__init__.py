@@ -40,6 +40,8 @@ FILES: Mapping[str, str] = {  # property → its module here
     "session-guarantees": "session_guarantees",
     "long-fork": "long_fork",
     "log": "log",
+    "group-at-least-once": "log_groups",
+    "group-exactly-once": "log_groups",
     "probes": "probes",
     "list-append": "list_append",
     "rw-register": "rw_register",

@@ -10,12 +10,12 @@ from itertools import accumulate, product
 from typing import Any
 
 from analysis.proof.rows import NEVER, Op, Refused, plain
-from analysis.recount import bank, edits, log, long_fork, probes, queues, sessions
+from analysis.recount import bank, edits, groups, log, long_fork, probes, queues, sessions
 
 PUTS = ("add", "enqueue", "write", "cas")
 LISTS = ("set", "set-full", "total-queue", "at-least-once")  # of which a read shows a list
 # Properties of all keys at once.
-TOGETHER = ("session-guarantees", "long-fork", "log", "authorised-edits")
+TOGETHER = ("session-guarantees", "long-fork", "log", *groups.PROPERTIES, "authorised-edits")
 
 
 class Lists(dict[Any, list[Op]]):
@@ -334,6 +334,7 @@ OBSERVED: Mapping[str, Mapping[str, Rule]] = {
     "long-fork": long_fork.OBSERVED,
     "probes": probes.OBSERVED,
     "log": log.OBSERVED,
+    **groups.OBSERVED,
     "authorised-edits": edits.OBSERVED,
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]]] = {
@@ -354,5 +355,6 @@ FIGURES: Mapping[str, tuple[Callable[[Key], dict[str, int]], Callable[..., bool]
     "long-fork": (long_fork.figures, long_fork.right),
     "probes": (probes.figures, probes.right),
     "log": (log.figures, log.right),
+    **groups.FIGURES,
     "authorised-edits": (edits.figures, edits.right),
 }

@@ -27,7 +27,7 @@ class Message(NamedTuple):
     value: Any
 
 
-class _Ops:
+class Ops:
     """What each operation sent and polled."""
 
     def __init__(self, key: Key) -> None:
@@ -126,11 +126,11 @@ def _whole(offset: Any) -> int:
 
 
 def _unfounded(who: str, key: Key, _: Any, p: Op) -> bool:
-    there = _Ops(key)
+    there = Ops(key)
     return any(who in _doubts(there, p, m) for m in there.polls.get(p.row, ()))
 
 
-def _doubts(there: _Ops, p: Op, message: Message) -> list[str]:
+def _doubts(there: Ops, p: Op, message: Message) -> list[str]:
     """Why a message that p polled should not have been there."""
     senders = there.senders.get((message.log, message.value), [])
     if not senders:
@@ -141,13 +141,13 @@ def _doubts(there: _Ops, p: Op, message: Message) -> list[str]:
 
 
 def _inconsistent(key: Key, _: Any, *ops: Op) -> bool:
-    there = _Ops(key)
+    there = Ops(key)
     told = {m for op in ops for m in there.tells(op)}
     return len({(m.log, m.offset) for m in told}) < len(told)
 
 
 def _duplicate(key: Key, _: Any, *ops: Op) -> bool:
-    there = _Ops(key)
+    there = Ops(key)
     offsets: dict[tuple[str, Any], set[int | None]] = defaultdict(set)
     for op in ops:
         for m in there.tells(op):
@@ -156,7 +156,7 @@ def _duplicate(key: Key, _: Any, *ops: Op) -> bool:
 
 
 def _lost(key: Key, _: Any, s: Op, p: Op | None = None) -> bool:
-    there = _Ops(key)
+    there = Ops(key)
     shown = there.polls.get((p or s).row, [])
     return s.ok and any(
         (m.log, m.value) not in there.seen
@@ -165,7 +165,7 @@ def _lost(key: Key, _: Any, s: Op, p: Op | None = None) -> bool:
     )
 
 
-def _behind(there: _Ops, o: Message, m: Message, s: Op) -> bool:
+def _behind(there: Ops, o: Message, m: Message, s: Op) -> bool:
     """Whether what a poll shows stands behind m, which s sent."""
     if m.offset is not None:
         return (o.offset or 0) > m.offset
@@ -173,7 +173,7 @@ def _behind(there: _Ops, o: Message, m: Message, s: Op) -> bool:
 
 
 def _vanished(key: Key, _: Any, s: Op, p: Op | None = None) -> bool:
-    there, p = _Ops(key), p or s
+    there, p = Ops(key), p or s
     return any(
         (m.log, m.offset) == (o.log, o.offset) and m.value != o.value
         and all(op.end < p.start for op in there.ops if m in there.tells(op))
@@ -182,7 +182,7 @@ def _vanished(key: Key, _: Any, s: Op, p: Op | None = None) -> bool:
     )  # fmt: skip
 
 
-def _between(there: _Ops, a: Message, b: Message, m: Op) -> bool:
+def _between(there: Ops, a: Message, b: Message, m: Op) -> bool:
     """Whether m tells of a message that a step from a to b leaves out."""
     low, high = a.offset or 0, b.offset or 0
     return any(o.log == a.log and low < (o.offset or 0) < high and there.committed(o)
@@ -200,18 +200,18 @@ def _inside(messages: list[Message]) -> Iterator[tuple[Message, Message]]:
 
 
 def _back_inside(what: str, key: Key, _: Any, p: Op) -> bool:
-    there = _Ops(key)
+    there = Ops(key)
     if what == "sends":
         return any((b.offset or 0) < (a.offset or 0) for a, b in _inside(there.sends[p.row]))
     return any((b.offset or 0) <= (a.offset or 0) for a, b in _inside(there.polls[p.row]))
 
 
 def _skip_inside(key: Key, _: Any, p: Op, m: Op | None = None) -> bool:
-    there = _Ops(key)
+    there = Ops(key)
     return any(_between(there, a, b, m or p) for a, b in _inside(there.polls[p.row]))
 
 
-def _edges(there: _Ops, p: Op, q: Op, polls: bool) -> Iterator[tuple[Message, Message]]:
+def _edges(there: Ops, p: Op, q: Op, polls: bool) -> Iterator[tuple[Message, Message]]:
     """Of each log the last message of p and the first of q, which is after p in its process."""
     told = there.polls if polls else there.sends
     if p.process != q.process or p.over > q.start:
@@ -223,7 +223,7 @@ def _edges(there: _Ops, p: Op, q: Op, polls: bool) -> Iterator[tuple[Message, Me
 
 
 def _back(what: str, key: Key, _: Any, p: Op, q: Op) -> bool:
-    there = _Ops(key)
+    there = Ops(key)
     for a, b in _edges(there, p, q, what == "polls"):
         low, high = a.offset or 0, b.offset or 0
         if what == "sends" and high < low:
@@ -234,7 +234,7 @@ def _back(what: str, key: Key, _: Any, p: Op, q: Op) -> bool:
 
 
 def _skip(key: Key, _: Any, p: Op, q: Op, m: Op | None = None) -> bool:
-    there = _Ops(key)
+    there = Ops(key)
     for a, b in _edges(there, p, q, True):
         own = [op for op in there.ops if op.process == p.process]
         between = [op for op in own if (p.start, p.row) < (op.start, op.row) < (q.start, q.row)]
@@ -246,7 +246,7 @@ def _skip(key: Key, _: Any, p: Op, q: Op, m: Op | None = None) -> bool:
 
 
 def _reordered(key: Key, _: Any, a: Op, b: Op) -> bool:
-    there = _Ops(key)
+    there = Ops(key)
     one = [m for m in there.sends.get(a.row, ()) if m.offset is not None]
     two = [m for m in there.sends.get(b.row, ()) if m.offset is not None]
     return a.precedes(b) and any(
@@ -256,7 +256,7 @@ def _reordered(key: Key, _: Any, a: Op, b: Op) -> bool:
 
 def figures(key: Key) -> dict[str, int]:
     """What was sent and polled, and what is wrong with it."""
-    there = _Ops(key)
+    there = Ops(key)
     known = {m for op in key.ops for m in there.tells(op)}
     offsets: dict[tuple[str, Any], int] = defaultdict(int)
     values: dict[tuple[str, Any], int] = defaultdict(int)
@@ -295,7 +295,7 @@ def _processes(key: Key) -> list[list[Op]]:
     return list(processes.values())
 
 
-def _bad_polls(there: _Ops, places: Mapping[str, list[int]], ops: list[Op]) -> int:
+def _bad_polls(there: Ops, places: Mapping[str, list[int]], ops: list[Op]) -> int:
     """Steps of one process that go back, or over a message."""
 
     def wrong(a: Message, b: Message) -> bool:
@@ -331,7 +331,7 @@ def _bad_polls(there: _Ops, places: Mapping[str, list[int]], ops: list[Op]) -> i
     return bad
 
 
-def _bad_sends(there: _Ops, key: Key) -> int:
+def _bad_sends(there: Ops, key: Key) -> int:
     """Messages that got a lower offset than one sent before, in the operation or in time."""
     bad = 0
     logs: dict[str, list[tuple[Op, int]]] = defaultdict(list)

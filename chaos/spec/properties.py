@@ -27,6 +27,8 @@ PROPERTIES = (
     "authorised-edits",
     "bank",
     "log",
+    "group-at-least-once",
+    "group-exactly-once",
     "long-fork",
     "session-guarantees",
     "probes",

@@ -136,7 +136,7 @@ class Log(Plain):
         "txn": "a transaction of 1 to `length` sends and polls, where the system has such",
     }
     default_mix: Mapping[str, float] = {"send": 1, "poll": 1}
-    properties: Sequence[str] = ("log",)
+    properties: Sequence[str] = ("log", "group-at-least-once", "group-exactly-once")
     options = OPTIONS
 
     def setup(self, shape: LoadShape) -> Sequence[Invocation]:

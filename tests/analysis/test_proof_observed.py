@@ -73,6 +73,18 @@ STALE = [
 ]
 SWAPS = [Row("write", 1, 0, 9), Row("cas", 2, 1, 2, expected=1), read(1, 3, 4)]
 
+MEMBERS = [
+    Row("subscribe", ["k0"], 0, 1, process=1),
+    Row("send", [0, 7], 2, 3, key="k0"),
+    Row("send", [1, 8], 4, 5, key="k0"),
+    Row("send", [2, 9], 6, 7, key="k0"),
+    Row("poll", {"k0": [[0, 7]]}, 8, 9, process=1),
+    Row("poll", {"k0": [[0, 7], [2, 9]]}, 10, 11, process=1),
+    Row("poll", {"k0": [[1, 8], [2, 9]]}, 10, 11, process=2),
+    Row("poll", None, 3, 5, process=1, type="fail"),
+]
+MAY = [*MEMBERS, Row("poll", None, 3, 4, process=1, type="info")]
+
 RULES = [  # property, anomaly, value, history, (operations that show it), (operations that do not)
     ("set", "phantom", 7, LATE, [[0]], [[4], [3], [1], [], [0, 4]]),
     ("set", "resurrected", 8, LATE, [[3]], [[0], [2], [3, 0]]),
@@ -89,6 +101,10 @@ RULES = [  # property, anomaly, value, history, (operations that show it), (oper
     ("at-least-once", "unexpected", 9, QUEUE, [[5]], [[1], [4]]),
     ("at-least-once", "unexpected", 1, QUEUE, [], [[1], [2], [1, 2]]),
     ("at-least-once", "lost", None, QUEUE, [[4]], [[5], [1], [3]]),
+    ("group-at-least-once", "skipped", None, MEMBERS, [[2, 5]], [[2, 4], [2, 6], [1, 5], [3, 5]]),
+    ("group-at-least-once", "skipped", None, MAY, [], [[2, 5]]),
+    ("group-at-least-once", "repeated", None, MEMBERS, [], [[4, 5]]),
+    ("group-exactly-once", "repeated", None, MEMBERS, [[4, 5], [5, 4]], [[5, 6], [4, 6], [5]]),
     ("unique-ids", "duplicate-id", None, IDS, [[0, 1], [1, 0]], [[0, 2], [0, 3], [0], [4, 2]]),
     ("counter", "too-low", None, COUNTS, [[3]], [[4], [5], [6], [0], [3, 4]]),
     ("counter", "too-high", None, COUNTS, [[6]], [[3], [4], [5], [7]]),
@@ -137,6 +153,12 @@ FIGURES = [  # property, history, figures, whether they mean valid, what else is
      {"acknowledged": 1, "missing": 0, "unexpected": 0, "again": 1}, True, {}),
     ("at-least-once", QUEUE,
      {"acknowledged": 2, "missing": 1, "unexpected": 1, "again": 1}, False, {}),
+    ("group-at-least-once", MEMBERS[:5],
+     {"acknowledged": 3, "polled": 1, "skipped": 0, "unsure": 0, "repeated": 0}, True, {}),
+    ("group-at-least-once", MAY,
+     {"acknowledged": 3, "polled": 3, "skipped": 0, "unsure": 1, "repeated": 1}, True, {}),
+    ("group-exactly-once", MEMBERS,
+     {"acknowledged": 3, "polled": 3, "skipped": 1, "unsure": 0, "repeated": 1}, False, {}),
     ("unique-ids", IDS[1:], {"ids": 2, "distinct": 2}, True, {}),
     ("unique-ids", IDS, {"ids": 3, "distinct": 2}, False, {}),
     ("counter", [*COUNTS[:3], *COUNTS[4:6]], {"adds": 2, "reads": 2, "outside": 0}, True, {}),

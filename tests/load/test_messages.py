@@ -171,4 +171,4 @@ def test_clients_that_were_opened_anew_begin_again_and_nobody_is_blamed(
 
 def test_both_are_workloads_with_a_default_property() -> None:
     assert WORKLOADS.get("queue").properties[0] == "at-least-once"
-    assert WORKLOADS.get("log").properties == ("log",)
+    assert WORKLOADS.get("log").properties[0] == "log"

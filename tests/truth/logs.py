@@ -143,7 +143,7 @@ class _Clients:
         return shown
 
 
-class _Told(NamedTuple):
+class Told(NamedTuple):
     """An operation and what it tells."""
 
     place: int
@@ -153,7 +153,8 @@ class _Told(NamedTuple):
     polling: bool
 
 
-def _read(place: int, row: Row) -> _Told:
+def read(place: int, row: Row) -> Told:
+    """The operation in this place of a history, and what it tells."""
     content, ok = row.value, is_ok(row)
     sends: list[Message] = []
     polls: list[Message] = []
@@ -173,27 +174,27 @@ def _read(place: int, row: Row) -> _Told:
             polling = True
             for log, messages in (micro[1] if ok and len(micro) > 1 else {}).items():
                 polls += [Message(log, offset, carried(value)) for offset, value in messages]
-    return _Told(place, row, sends, polls, polling)
+    return Told(place, row, sends, polls, polling)
 
 
 def truth(rows: Sequence[Row]) -> str:
     """The definitions of docs/checkers.md, over all pairs."""
-    told = [_read(place, row) for place, row in enumerate(rows)]
+    told = [read(place, row) for place, row in enumerate(rows)]
     wrong = any(broken(told) for broken in (_unfounded, _places, _lost, _polls, _sends))
     sent = any(is_ok(t.row) and t.sends for t in told)
     return "invalid" if wrong else "valid" if sent and any(t.polls for t in told) else "unknown"
 
 
-def _senders(told: Sequence[_Told], message: Message) -> list[_Told]:
+def _senders(told: Sequence[Told], message: Message) -> list[Told]:
     return [t for t in told if t.row.type != "fail" for m in t.sends
             if (m.log, m.value) == (message.log, message.value)]  # fmt: skip
 
 
-def _known(told: Sequence[_Told]) -> list[Message]:
+def _known(told: Sequence[Told]) -> list[Message]:
     return [m for t in told for m in (*t.sends, *t.polls) if m.offset is not None]
 
 
-def _unfounded(told: Sequence[_Told]) -> bool:
+def _unfounded(told: Sequence[Told]) -> bool:
     for t in told:
         for message in t.polls:
             senders = _senders(told, message)
@@ -203,7 +204,7 @@ def _unfounded(told: Sequence[_Told]) -> bool:
     return False
 
 
-def _places(told: Sequence[_Told]) -> bool:
+def _places(told: Sequence[Told]) -> bool:
     known = set(_known(told))
     if any(a[:2] == b[:2] for a, b in permutations(known, 2)):
         return True
@@ -214,7 +215,7 @@ def _places(told: Sequence[_Told]) -> bool:
     return False
 
 
-def _lost(told: Sequence[_Told]) -> bool:
+def _lost(told: Sequence[Told]) -> bool:
     shown = [m for t in told for m in t.polls]
     for t in told:
         for s in t.sends if is_ok(t.row) else ():
@@ -234,10 +235,10 @@ def _inside(messages: Sequence[Message]) -> Iterator[tuple[Message, Message]]:
         yield from pairwise([m for m in messages if m.log == log and m.offset is not None])
 
 
-Pick = Callable[[_Told], list[Message]]
+Pick = Callable[[Told], list[Message]]
 
 
-def _across(told: Sequence[_Told], pick: Pick) -> Iterator[tuple[_Told, _Told, Message, Message]]:
+def _across(told: Sequence[Told], pick: Pick) -> Iterator[tuple[Told, Told, Message, Message]]:
     """One operation and the next of its process that has messages of a log."""
     for log in LOGS:
         for process in {t.row.process for t in told}:
@@ -251,12 +252,12 @@ def _across(told: Sequence[_Told], pick: Pick) -> Iterator[tuple[_Told, _Told, M
                     yield p, q, one[-1], two[0]
 
 
-def _wrong_step(told: Sequence[_Told], a: Message, b: Message) -> bool:
+def _wrong_step(told: Sequence[Told], a: Message, b: Message) -> bool:
     between = [m for m in _known(told) if m.log == a.log and a.offset < m.offset < b.offset]
     return b.offset <= a.offset or any(_senders(told, m) for m in between)
 
 
-def _polls(told: Sequence[_Told]) -> bool:
+def _polls(told: Sequence[Told]) -> bool:
     if any(_wrong_step(told, a, b) for t in told for a, b in _inside(t.polls)):
         return True
     for p, q, a, b in _across(told, lambda t: t.polls):
@@ -273,7 +274,7 @@ def _polls(told: Sequence[_Told]) -> bool:
     return False
 
 
-def _moves(t: _Told, log: str) -> bool:
+def _moves(t: Told, log: str) -> bool:
     if t.polling and not is_ok(t.row):
         return True
     if t.row.f not in ("assign", "subscribe") or t.row.type == "fail":
@@ -281,7 +282,7 @@ def _moves(t: _Told, log: str) -> bool:
     return t.row.f == "subscribe" or log not in map(str, t.row.value or ())
 
 
-def _sends(told: Sequence[_Told]) -> bool:
+def _sends(told: Sequence[Told]) -> bool:
     if any(b.offset < a.offset for t in told for a, b in _inside(t.sends)):
         return True
     if any(b.offset < a.offset for _, _, a, b in _across(told, lambda t: t.sends)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tests.truth import banks, definitions, edits, forks, logs, oracle, sessions
+from tests.truth import banks, definitions, edits, forks, groups, logs, oracle, sessions
 from tests.truth.counted import Bag, GrowSet, Guarded, Ids, LastRegister, Tally
 from tests.truth.objects import (
     Counter,
@@ -215,6 +215,19 @@ def log() -> Property:
     )
 
 
+def group(name: str, *, once: bool) -> Property:
+    """Consumer groups of logs, whose members may be shown everything `once` only."""
+    return Property(
+        name=name,
+        setting=lambda rng: Setting(),
+        make=lambda rng, where: groups.make(rng),
+        truth=lambda rows, where: groups.truth(rows, once),
+        by_key=False,
+        names=False,
+        ties=False,
+    )
+
+
 def authorised_edits() -> Property:
     """Edits of a document, whose parts are keys."""
     return Property(
@@ -285,6 +298,8 @@ COUNTED = (
     session_guarantees(),
     long_fork(),
     log(),
+    group("group-at-least-once", once=False),
+    group("group-exactly-once", once=True),
     authorised_edits(),
 )
 INITIAL_LISTS = (None, None, None, [1, 2])
