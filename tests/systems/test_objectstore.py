@@ -11,6 +11,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from chaos.systems.base import ClientSpec, NotConnected, classify
 from chaos.systems.objectstore.client import readers, writers
 from chaos.systems.objectstore.conf import container
 from chaos.systems.objectstore.observer import observation, whole
+from chaos.systems.objectstore.steps import takes_writes
 from chaos.systems.objectstore.system import SYSTEM
 from chaos.systems.objectstore.wire import LIVE, etag_of, knock
 
@@ -331,6 +333,15 @@ def test_a_node_without_a_write_quorum_is_a_candidate():
     assert whole(drives(*["ok"] * 4))
     assert not whole(drives(*["ok"] * 4, healing=1))
     assert not whole(drives("ok", "ok", "ok", "offline"))
+
+
+def test_whether_a_node_takes_writes_shows_in_a_write(server):
+    cluster: Any = SimpleNamespace(address=lambda *_: server.server_address)
+    server.answers[:] = [STORED, error(503, "SlowDownWrite")]
+    assert takes_writes(cluster, "n1")
+    assert server.asked[0][:2] == ("PUT", "/aftershock/probe")
+    with pytest.raises(ClientError, match="SlowDownWrite"):
+        takes_writes(cluster, "n1")
 
 
 @pytest.mark.parametrize(("ask", "answer"), [(0, 50_000), (450_000, 640), (5, 5), (300_000, 0)])

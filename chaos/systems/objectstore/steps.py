@@ -16,18 +16,26 @@ from chaos.systems._common import address_of, operator_step
 from chaos.systems.base import Cluster, Reachable, Step
 from chaos.systems.objectstore.conf import PASSWORD, PORT, USER, regions_of, sites
 from chaos.systems.objectstore.observer import STORAGE, whole
-from chaos.systems.objectstore.wire import BUCKET, FAILURES, asked
+from chaos.systems.objectstore.wire import BUCKET, FAILURES, Store, asked
 
 ADMIN_TIMEOUT_S = 5.0
 REJOIN_S = 60.0
 HEAL_S = 120.0
 HERE = "here"
+PROBE = "probe"  # an object that no client has
 
 
 def storage(cluster: Reachable, node: str) -> Mapping[str, Any]:
     """What `node` says of the drives of its cluster; the driver's errors (`FAILURES`)."""
     said: Mapping[str, Any] = asked(cluster.address(node, "db"), ADMIN_TIMEOUT_S, STORAGE)
     return said
+
+
+def takes_writes(cluster: Reachable, node: str) -> bool:
+    """True once `node` has acknowledged a write; until then the driver's errors. What it says of
+    drives it was told by their nodes: whether it reaches them itself, shows in what it does."""
+    Store(node, cluster.address(node, "db"), ADMIN_TIMEOUT_S).put(PROBE, b"")
+    return True
 
 
 def mc(cluster: Cluster, node: str, *words: str, deadline_s: float = 30.0) -> list[dict[str, Any]]:
@@ -56,9 +64,13 @@ def _url(place: str) -> str:
 
 
 def _rejoin(cluster: Cluster, node: str) -> None:
-    """Start `node` if it is down, and wait until it reaches all drives."""
+    """Start `node` if it is down, and wait until it takes writes and all drives are there."""
     cluster.start(node)
-    cluster.wait(f"{node} reaches all drives", lambda: whole(storage(cluster, node)), REJOIN_S)
+    cluster.wait(
+        f"{node} takes writes",
+        lambda: whole(storage(cluster, node)) and takes_writes(cluster, node),
+        REJOIN_S,
+    )
 
 
 def _heal(cluster: Cluster, node: str) -> None:
@@ -68,7 +80,8 @@ def _heal(cluster: Cluster, node: str) -> None:
 
 STEPS: Mapping[str, Step] = {
     "rejoin": Step(
-        about="start this node if it is down and wait until it reaches all drives",
+        about="start this node if it is down and wait until it takes writes and all drives are "
+        "there",
         run=operator_step(_rejoin, FAILURES),
     ),
     "heal": Step(

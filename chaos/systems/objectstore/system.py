@@ -43,7 +43,7 @@ from chaos.systems.objectstore.conf import (
     versioned,
 )
 from chaos.systems.objectstore.observer import Observer, clock, whole
-from chaos.systems.objectstore.steps import ADMIN_TIMEOUT_S, STEPS, replicate, storage
+from chaos.systems.objectstore.steps import ADMIN_TIMEOUT_S, STEPS, replicate, storage, takes_writes
 from chaos.systems.objectstore.wire import BUCKET, LIVE, Store, code_of, s3
 
 FORM_S = 60.0
@@ -130,15 +130,16 @@ class ObjectStore:
         return clock(cluster.address(node, "db"), timeout_s)
 
     def converged(self, cluster: Cluster) -> bool:
-        """Every node reaches all drives of its site, none of which is being filled again, and the
-        second site has what the first had when asked."""
+        """Every node takes writes, no drive is missing or being filled again, and the second site
+        has what the first had when asked."""
         if not _whole(cluster):
             return False
         source, target = sites(regions_of(cluster.nodes), cluster.settings)
-        if not target:
-            return True
-        wanted = _store(cluster, source[0]).etags()
-        return wanted.items() <= _store(cluster, target[0]).etags().items()
+        if target:
+            wanted = _store(cluster, source[0]).etags()
+            if not wanted.items() <= _store(cluster, target[0]).etags().items():
+                return False
+        return all(takes_writes(cluster, node.name) for node in cluster.nodes)
 
 
 def _whole(cluster: Cluster) -> bool:
