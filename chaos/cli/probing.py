@@ -15,7 +15,8 @@ from chaos.errors import UsageError
 if TYPE_CHECKING:
     from chaos.isolation.play import Outcome
     from chaos.spec.topology import Topology
-    from chaos.systems.base import SpeaksSql, System
+    from chaos.systems.base import System
+    from chaos.systems.sql import SpeaksSql
 
 
 def add_to(app: typer.Typer) -> None:
@@ -58,7 +59,7 @@ def probe_isolation(
 def _speaking(spec: Topology) -> tuple[str, System]:
     """The group that has SQL transactions, and its system; else the first, to be refused."""
     from chaos.registry import SYSTEMS
-    from chaos.systems.base import SpeaksSql
+    from chaos.systems.sql import SpeaksSql
 
     found = [(name, SYSTEMS.get(group.system)) for name, group in spec.each_group().items()]
     able = [(name, system) for name, system in found if isinstance(system, SpeaksSql)]
@@ -67,7 +68,7 @@ def _speaking(spec: Topology) -> tuple[str, System]:
 
 def _speaker(system: System) -> SpeaksSql:
     from chaos.registry import SYSTEMS
-    from chaos.systems.base import SpeaksSql
+    from chaos.systems.sql import SpeaksSql
 
     if isinstance(system, SpeaksSql):
         return system

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from chaos.errors import ClusterError
 from chaos.isolation.scripts import FIXTURE, PROBES, Probe, Script, Trace
-from chaos.systems.base import Reachable, SpeaksSql, SqlAnswer, SqlSession
+from chaos.systems.base import Reachable
+from chaos.systems.sql import SpeaksSql, SqlAnswer, SqlSession
 
 LOOK_S = 0.02  # between two looks at a statement that has not been answered
 LOOKS_MIN = 2  # so often in a row a statement must be seen waiting

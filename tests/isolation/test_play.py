@@ -11,7 +11,7 @@ import pytest
 from chaos.errors import ClusterError
 from chaos.isolation.play import Outcome, probe
 from chaos.isolation.scripts import PROBES, Trace
-from chaos.systems.base import SpeaksSql, SqlAnswer
+from chaos.systems.sql import SpeaksSql, SqlAnswer
 
 
 class Turns:

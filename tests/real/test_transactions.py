@@ -20,8 +20,9 @@ from chaos.runner import images_for
 from chaos.runtime.cluster import Plan, RunningCluster
 from chaos.runtime.docker import owner
 from chaos.spec.topology import Region, Topology, TopologyNode
-from chaos.systems.base import Client, ClientSpec, Definite, SpeaksSql, classify
+from chaos.systems.base import Client, ClientSpec, Definite, classify
 from chaos.systems.postgres.client import Session
+from chaos.systems.sql import SpeaksSql
 
 pytestmark = [
     pytest.mark.real,

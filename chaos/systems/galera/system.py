@@ -26,7 +26,6 @@ from chaos.systems.base import (
     Node,
     Observation,
     Reachable,
-    SqlSession,
 )
 from chaos.systems.galera.clients import ERRORS, OPTIONS, GaleraAccess
 from chaos.systems.galera.conf import (
@@ -47,6 +46,7 @@ from chaos.systems.mariadb.clients import CLIENTS
 from chaos.systems.mariadb.conf import PORT
 from chaos.systems.mariadb.sql import MariadbSql
 from chaos.systems.mariadb.wire import DATABASE
+from chaos.systems.sql import SqlSession
 
 FORM_S = 60.0
 SUSPECT, INACTIVE = TIMEOUTS

@@ -10,12 +10,13 @@ import pymysql
 from pymysql.constants import CLIENT, COMMAND
 
 from chaos.systems._common import Setting, option_problems
-from chaos.systems.base import ClockReading, Handshake, Reachable, SqlSession
+from chaos.systems.base import ClockReading, Handshake, Reachable
 from chaos.systems.mariadb.clients import CLIENTS
 from chaos.systems.mariadb.observer import Observer
 from chaos.systems.mariadb.sql import MariadbSql, waits
 from chaos.systems.mariadb.transactions import LEVELS
 from chaos.systems.mariadb.wire import OPERATOR
+from chaos.systems.sql import SqlSession
 
 UTF8MB4 = 45  # utf8mb4_general_ci
 PACKET_BYTES_MAX = (1 << 24) - 1

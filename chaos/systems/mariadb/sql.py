@@ -7,8 +7,9 @@ import time
 from pymysql.err import MySQLError
 
 from chaos.errors import ClusterError
-from chaos.systems.base import Address, NotConnected, SqlAnswer
+from chaos.systems.base import Address, NotConnected
 from chaos.systems.mariadb.wire import DATABASE, OPERATOR, NoAnswer, Session, code_of
+from chaos.systems.sql import SqlAnswer
 
 TIMEOUT_S = 20.0
 LOCKS_S = 30  # longer than any script: what one waits for is the other, not the clock

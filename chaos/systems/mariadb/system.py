@@ -23,7 +23,6 @@ from chaos.systems.base import (
     Node,
     Observation,
     Reachable,
-    SqlSession,
 )
 from chaos.systems.mariadb.admin import ask, follows, primaries, settled
 from chaos.systems.mariadb.base import MariadbServers
@@ -34,6 +33,7 @@ from chaos.systems.mariadb.observer import Observer
 from chaos.systems.mariadb.sql import MariadbSql
 from chaos.systems.mariadb.steps import STEPS
 from chaos.systems.mariadb.wire import DATABASE
+from chaos.systems.sql import SqlSession
 
 WAITED_FOR = "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_master_clients'"
 

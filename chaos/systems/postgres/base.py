@@ -19,13 +19,13 @@ from chaos.systems.base import (
     Handshake,
     Observation,
     Reachable,
-    SqlSession,
 )
 from chaos.systems.postgres.admin import ask, primaries, settled
 from chaos.systems.postgres.client import DATABASE, ERRORS, TABLES, USER
 from chaos.systems.postgres.clients import CLIENTS, OPTIONS
 from chaos.systems.postgres.observer import Observer
 from chaos.systems.postgres.sql import LEVELS, PostgresSql, waits
+from chaos.systems.sql import SqlSession
 
 # A session's first message (protocol, "Message Formats": StartupMessage). It takes a slot once it
 # is answered by AuthenticationOk ("R"); a full server answers with an error ("E").

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import psycopg
 
 from chaos.errors import ClusterError
-from chaos.systems.base import Address, NotConnected, SqlAnswer
+from chaos.systems.base import Address, NotConnected
 from chaos.systems.postgres.client import Session
 from chaos.systems.postgres.transactions import LEVELS as NAMES
 from chaos.systems.postgres.transactions import REFUSALS
+from chaos.systems.sql import SqlAnswer
 
 # READ UNCOMMITTED may be asked for and is READ COMMITTED
 # (https://www.postgresql.org/docs/17/transaction-iso.html).
