@@ -235,7 +235,8 @@ class _Flow:
 
         def among(times: Ints, until: Ints) -> Ints:
             times = np.sort(times)
-            return np.searchsorted(times, until) - np.searchsorted(times, first)
+            begun: Ints = np.searchsorted(times, until) - np.searchsorted(times, first)
+            return begun
 
         gone = among(clock.end(self.missing), start)
         taken = among(clock.start(self.jokers), end + 1)
