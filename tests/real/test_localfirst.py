@@ -11,7 +11,11 @@ import pytest
 
 from chaos.runtime import images
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.usefixtures("beside"),
+    pytest.mark.timeout(600),
+]
 
 SCRIPT = Path(__file__).with_name("localfirst.mjs")
 # n3 adds 1, is cut off, adds 2, is revoked by n1, adds 3; healed; admitted again, it adds 4.
