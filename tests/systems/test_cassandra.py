@@ -26,6 +26,7 @@ from chaos.systems.cassandra.system import SYSTEM
 from chaos.systems.cassandra.wire import LEVELS, Links
 
 SERIAL, QUORUM = ConsistencyLevel.SERIAL, ConsistencyLevel.QUORUM
+EACH_QUORUM = ConsistencyLevel.EACH_QUORUM
 
 
 @pytest.fixture
@@ -63,6 +64,7 @@ def test_settings_reach_the_node(ring):
         "commitlog_sync": "batch",
         "write_request_timeout": "750ms",
         "hinted_handoff_enabled": False,
+        "max_hint_window": "30m",
         "paxos_variant": "v2",
         "heap": "300m",
     }
@@ -71,6 +73,7 @@ def test_settings_reach_the_node(ring):
     assert "commitlog_sync_period" not in file
     assert file["write_request_timeout"] == "750ms"
     assert file["hinted_handoff_enabled"] is False
+    assert file["max_hint_window"] == "1800000ms"
     assert file["paxos_variant"] == "v2"
     spec = conf.container(ring[0], ring, given)
     assert "-Xmx300m" in spec.command
@@ -84,6 +87,17 @@ def test_a_node_without_its_data_replaces_itself(ring):
     assert file["auto_bootstrap"] is True
     assert "initial_token" not in file
     assert file["seed_provider"][0]["parameters"][0]["seeds"] == "198.18.7.10,198.18.7.12"
+
+
+def test_a_repair_begins_when_all_replicas_are_there(ring):
+    done = []
+    cluster = SimpleNamespace(
+        nodes=ring,
+        wait=lambda what, *_: done.append(what),
+        execute=lambda node, words, **_: done.append((node, *words[-3:])),
+    )
+    admin.STEPS["repair"].run(cluster, "n3")
+    assert done == ["all nodes see n3", ("n3", "repair", "--full", "aftershock")]
 
 
 def test_each_region_has_its_copies(ring, four):
@@ -162,14 +176,16 @@ def text(word: str) -> bytes:
 UNAVAILABLE = struct.pack(">Hii", QUORUM, 2, 1)
 
 
-def timed_out(kind: str) -> bytes:
-    return struct.pack(">Hii", QUORUM, 1, 2) + text(kind)
+def timed_out(kind: str, level: int = QUORUM) -> bytes:
+    return struct.pack(">Hii", level, 1, 2) + text(kind)
 
 
 @pytest.mark.parametrize(
     ("error", "definite", "code"),
     [
         (answered(0x1000, UNAVAILABLE), True, "unavailable"),
+        (answered(0x1000, struct.pack(">Hii", EACH_QUORUM, 2, 0)), True, "unavailable"),
+        (answered(0x1100, timed_out("SIMPLE", EACH_QUORUM)), False, "write-timeout"),
         (answered(0x1100, timed_out("SIMPLE")), False, "write-timeout"),
         (answered(0x1100, timed_out("COUNTER")), False, "write-timeout"),
         (answered(0x1100, timed_out("CAS")), False, "lwt-timeout"),
@@ -256,6 +272,9 @@ def test_levels_and_statements_follow_the_options():
     plain = client_with([])
     plain.invoke(Invocation("write", "k0", 2))
     assert plain._session.asked == [(client.WRITE, (2, "k0"), QUORUM)]
+    far = client_with([], **{"write-consistency": "EACH_QUORUM"})
+    far.invoke(Invocation("write", "k0", 2))
+    assert far._session.asked == [(client.WRITE, (2, "k0"), EACH_QUORUM)]
     lwt = client_with([(True,)], **{"writes": "lwt", "write-consistency": "LOCAL_QUORUM"})
     lwt.invoke(Invocation("write", "k0", 2))
     lwt.invoke(Invocation("read", "k0"))

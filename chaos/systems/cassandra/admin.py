@@ -82,9 +82,8 @@ def keeps_hints(cluster: Cluster, node: str) -> bool:
     return bool(cluster.execute(node, ["find", HINTS, "-name", "*.hints"]).strip())
 
 
-def _rejoin(cluster: Cluster, node: str) -> None:
-    """Start `node` if it is down; the others send it the hints they kept."""
-    cluster.start(node)
+def _all_reached(cluster: Cluster, node: str) -> None:
+    """Wait until every node reaches all others, after `node` was away."""
     cluster.wait(
         f"all nodes see {node}",
         lambda: all(reaches_all(cluster, n.name) for n in cluster.nodes),
@@ -92,8 +91,16 @@ def _rejoin(cluster: Cluster, node: str) -> None:
     )
 
 
+def _rejoin(cluster: Cluster, node: str) -> None:
+    """Start `node` if it is down; the others send it the hints they kept."""
+    cluster.start(node)
+    _all_reached(cluster, node)
+
+
 def _repair(cluster: Cluster, node: str) -> None:
-    """Compare what `node` has with the other replicas, and exchange what differs."""
+    """Compare what `node` has with the other replicas, and exchange what differs. While a replica
+    is missing Cassandra refuses that; what is written meanwhile reaches all."""
+    _all_reached(cluster, node)
     cluster.execute(node, [*NODETOOL, "repair", "--full", KEYSPACE], deadline_s=REPAIR_S)
 
 
