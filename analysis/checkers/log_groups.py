@@ -53,7 +53,7 @@ def check(history: History, context: Context) -> CheckResult:
 
 
 def check_once(history: History, context: Context) -> CheckResult:
-    """The same, and whether it was shown anything again (f: send, poll, txn, subscribe)."""
+    """Decide whether a group was shown everything, and once (f: send, poll, txn, subscribe)."""
     group = _Group(Case(property=ONCE, history=history, context=context))
     return _judged(group, [group.skipped(), group.repeated()])
 

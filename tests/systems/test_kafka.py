@@ -15,6 +15,7 @@ from chaos.systems._transactions import NotCommitted
 from chaos.systems.base import NotConnected, classify
 from chaos.systems.kafka.conf import CONF, advertised, container, server_properties
 from chaos.systems.kafka.consumers import NothingPolled
+from chaos.systems.kafka.driver import consuming
 from chaos.systems.kafka.observer import observed, whole
 from chaos.systems.kafka.producers import Transactions, Unsent
 from chaos.systems.kafka.system import SYSTEM
@@ -116,6 +117,15 @@ def test_options():
     assert "acks: all" in found
     (found,) = SYSTEM.check_options({"acks": 2}, "log")
     assert "client.acks: expected" in found
+    (found,) = SYSTEM.check_options({"commit": "never"}, "log")
+    assert "client.commit: expected" in found
+
+
+def test_who_commits_before_it_shows_leaves_nothing_to_the_driver(spec_at):
+    after, before = spec_at(SYSTEM, 1), spec_at(SYSTEM, 1, commit="before")
+    assert consuming(after, group=True)["enable.auto.commit"] is True
+    assert consuming(before, group=True)["enable.auto.commit"] is False
+    assert consuming(after, group=False)["enable.auto.commit"] is False
 
 
 NAMES = {1: "n1", 2: "n2", 3: "n3"}

@@ -42,7 +42,8 @@ ERRORS = (
         code="nothing-polled",
         kind=NothingPolled,
         definite=True,
-        reason="a poll changes nothing, and nothing of what it may have fetched was used",
+        reason="nothing of what it may have fetched was used; with `commit: before` its group may "
+        "have gone on behind that",
     ),
     ErrorRule(
         code="unsent",
@@ -232,8 +233,8 @@ class LogClient:
         try:
             answers = self._played(self._transactions, micros)
         except (Definite, NotCommitted):
-            transactions, self._transactions = self._transactions, None
-            transactions.abort()
+            if not self._transactions.abort():
+                self._transactions = None
             self._polls.back_to(stood)
             raise
         return answered(micros, answers)
@@ -244,13 +245,14 @@ class LogClient:
         try:
             transactions.begin()
             answers = [self._micro(transactions, micro, end_s) for micro in micros]
-            if (member := self._polls.member) is not None and self._polls.passed:
-                transactions.passed(self._polls.passed, member, end_s)
+            if passed := self._polls.passed:
+                transactions.passed(passed, self._polls.member, end_s)
         except Definite:
             raise
         except Exception as error:
             raise NotCommitted(f"{type(error).__name__}: {error}") from error
         transactions.commit(end_s)
+        self._polls.went_on()
         return answers
 
     def _micro(self, transactions: Transactions, micro: Sequence[Any], end_s: float) -> Any:

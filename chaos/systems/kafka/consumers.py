@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,8 +11,15 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from chaos.systems._messages import Places, not_assigned
-from chaos.systems.base import ClientSpec
-from chaos.systems.kafka.driver import Heard, common, consuming, end, error_of
+from chaos.systems.base import ClientSpec, Definite
+from chaos.systems.kafka.driver import (
+    Heard,
+    commits_first,
+    common,
+    consuming,
+    end,
+    error_of,
+)
 
 POLLED_MAX = 500  # messages of one poll
 NEWS_S = 0.1  # how long a poll waits for the first
@@ -30,7 +38,10 @@ class Polls:
         self._consumer: Consumer | None = None
         self._heard = Heard()
         self._group = False
+        self._subscribed: set[str] = set()
         self._passed: dict[str, int] = {}  # of the group's logs: what the polls so far have shown
+        self._dealt_to: Any = None  # this client, as the member that the group last dealt logs to
+        self._member: Any = None  # the same when the first of what has passed was polled
 
     def assign(self, logs: Sequence[str]) -> None:
         """Poll these, each from where this client stood in it, others from their beginning."""
@@ -43,10 +54,11 @@ class Polls:
         return self._places.all()
 
     def back_to(self, places: Mapping[str, int]) -> None:
-        """Poll again what came since it stood there. In a group: leave it, since others go on where
-        it is."""
+        """Poll again what came since it stood there. In a group, where something did: leave it, and
+        it is dealt out again."""
         if self._group:
-            self.close()
+            if self._passed:
+                self.close()
             return
         for log, at in places.items():
             self._places.passed(log, at - 1)
@@ -55,18 +67,24 @@ class Polls:
 
     def subscribe(self, logs: Sequence[str]) -> None:
         """Poll those of these that the group deals to this client, from where the group is."""
+        again = self._group and self._subscribed == set(logs)
         consumer = self._made(group=True)
+        if again and not consumer.assignment():
+            return  # it waits for the group, which would have to begin anew with dealing
         self._places.assign([])
         self._passed = {}
-        consumer.subscribe(list(logs))
+        self._subscribed = set(logs)
+        consumer.subscribe(list(logs), on_assign=self._dealt)
 
     def poll(self, end_s: float, *, keep: bool = True) -> Mapping[str, Sequence[tuple[int, int]]]:
         """What came next, by log. `keep`: the group's next member begins behind what the poll
-        before this one has shown. `Definite` where there is nothing to poll; NothingPolled."""
+        before this one has shown, or, where that is committed first, behind what this one shows.
+        `Definite` where there is nothing to poll, or not yet; NothingPolled."""
         consumer = self._consumer
         if consumer is None or not (self._group or self._places.next()):
             raise not_assigned()
-        if self._group and keep:
+        first = commits_first(self._spec)
+        if self._group and keep and not first:
             self._store(consumer)
         try:
             messages = self._news(consumer, end_s)
@@ -80,6 +98,8 @@ class Polls:
                     self._places.passed(log, offset)
             if not shown:
                 self._see_that_nothing_is_there(consumer, end_s)
+            elif self._group and keep and first:
+                self._commit(consumer, end_s)
         except KafkaException as error:
             why = error_of(error).str()
             raise NothingPolled(f"{why}; {self._heard.last}".rstrip("; ")) from error
@@ -92,17 +112,25 @@ class Polls:
 
     @property
     def member(self) -> Any:
-        """This client as a member of the group, for transactions; None: it is in none."""
-        if not self._group or self._consumer is None:
-            return None
-        return self._consumer.consumer_group_metadata()
+        """As which member of the group this client polled that, for transactions: if the group has
+        dealt anew since, others may have polled it too, and its coordinator refuses."""
+        return self._member
+
+    def went_on(self) -> None:
+        """The group has gone on behind what has passed."""
+        self._passed = {}
 
     def close(self) -> None:
         """Leave the group, end the consumer."""
         consumer, self._consumer = self._consumer, None
         self._group = False
+        self._passed = {}
         if consumer is not None:
             end(consumer.close)
+
+    def _dealt(self, consumer: Consumer, _: Sequence[TopicPartition]) -> None:
+        """While this is called, within a poll, the group's generation is that of what was dealt."""
+        self._dealt_to = consumer.consumer_group_metadata()
 
     def _made(self, *, group: bool) -> Consumer:
         if self._consumer is None or group != self._group:
@@ -121,15 +149,40 @@ class Polls:
             with suppress(KafkaException):  # taken away in between: others will see it once more
                 consumer.store_offsets(offsets=passed)
 
+    def _commit(self, consumer: Consumer, end_s: float) -> None:
+        """Have the group go on behind what was polled. NothingPolled or KafkaException if its
+        coordinator does not say that it does; it may all the same."""
+        offsets = [TopicPartition(log, 0, at) for log, at in self._passed.items()]
+        self._passed = {}
+        refused: list[KafkaException] = []
+
+        def committing() -> None:  # it has no deadline of its own
+            try:
+                done = consumer.commit(offsets=offsets, asynchronous=False) or []
+                refused.extend(KafkaException(each.error) for each in done if each.error)
+            except KafkaException as error:
+                refused.append(error)
+
+        thread = threading.Thread(target=committing, daemon=True)
+        thread.start()
+        thread.join(max(0.0, end_s - time.monotonic()))
+        if thread.is_alive():
+            raise NothingPolled("the group's coordinator did not confirm the commit in time")
+        if refused:
+            raise refused[0]
+
     def _news(self, consumer: Consumer, end_s: float) -> list[Message]:
         """The next messages; of a group that has not dealt yet, only when it has."""
         first = consumer.poll(NEWS_S)
         while first is None and self._group and not consumer.assignment():
             if (left_s := end_s - time.monotonic()) <= 0:
-                raise NothingPolled(f"the group dealt out nothing in time; {self._heard.last}")
+                why = f"nothing by its group, in time; {self._heard.last}"
+                raise Definite("not-dealt", why.rstrip("; "))
             first = consumer.poll(min(NEWS_S, left_s))
         if first is None:
             return []
+        if not self._passed:
+            self._member = self._dealt_to
         return [first, *consumer.consume(POLLED_MAX - 1, timeout=0)]
 
     def _see_that_nothing_is_there(self, consumer: Consumer, end_s: float) -> None:

@@ -97,6 +97,11 @@ def idempotent(spec: ClientSpec) -> bool:
     return is_on(spec.options, "idempotence")
 
 
+def commits_first(spec: ClientSpec) -> bool:
+    """Whether the group goes on behind what a poll got before the poll shows it, or afterwards."""
+    return str(spec.options.get("commit", "after")) == "before"
+
+
 def transacting(spec: ClientSpec, name: str) -> dict[str, Any]:
     """Of a producer of transactions, which is idempotent and wants all acknowledgements."""
     limit_ms = max(1000, int(spec.timeout_s * 1000))
@@ -125,12 +130,12 @@ def consuming(spec: ClientSpec, *, group: bool) -> dict[str, Any]:
         return {**conf, "enable.auto.commit": False, "auto.offset.reset": "error"}
     return {
         **conf,
-        "enable.auto.commit": True,  # of what `store_offsets` was told
+        "enable.auto.commit": not commits_first(spec),  # of what `store_offsets` was told
         "auto.commit.interval.ms": 100,
         "auto.offset.reset": "earliest",
         "partition.assignment.strategy": "roundrobin",
         "session.timeout.ms": SESSION_MS,
-        "heartbeat.interval.ms": SESSION_MS // 6,
+        "heartbeat.interval.ms": SESSION_MS // 15,
     }
 
 

@@ -195,12 +195,11 @@ class Transactions:
                 raise NotCommitted(f"aborted: {error_of(error).str()}") from error
             raise
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         """Have it not happen, if it is open: it was not told to commit. Its coordinator ends one of
-        which it hears nothing by itself."""
-        if self._open:
-            self._open = False
-            self._aborted()
+        which it hears nothing by itself. Whether this producer may begin another."""
+        was_open, self._open = self._open, False
+        return was_open and self._aborted()
 
     def _aborted(self) -> bool:
         try:

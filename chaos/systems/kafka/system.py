@@ -66,6 +66,12 @@ OPTIONS = {
         "was aborted; read_uncommitted: they show all that is committed to the log",
         values="read_committed|read_uncommitted",
     ),
+    "commit": Setting(
+        about="of a group's member. after (default): the group goes on behind what a poll has "
+        "shown, once that is over; before: a poll has that confirmed first, and shows nothing "
+        "if it is not",
+        values="after|before",
+    ),
 }
 
 
