@@ -96,6 +96,8 @@ ONLY_IN_THE_RECORD = frozenset(
         "cassandra-power-loss",
         "cassandra-power-loss-synced",
         "cassandra-quorum",
+        "cassandra-repaired",
+        "cassandra-unrepaired",
         "etcd-linearizable-reads",
         "etcd-lock-fenced",
         "etcd-lock-unfenced",
