@@ -108,6 +108,8 @@ ONLY_IN_THE_RECORD = frozenset(
         "galera-power-loss-synced",
         "galera-stale-reads",
         "galera-sync-wait",
+        "kafka-group-commit-after",
+        "kafka-group-commit-before",
         "kafka-min-insync",
         "kafka-power-loss",
         "kafka-power-loss-flushed",
