@@ -14,7 +14,7 @@ from chaos.record.op import Invocation
 from chaos.systems._transactions import NotCommitted
 from chaos.systems.base import NotConnected, classify
 from chaos.systems.kafka.conf import CONF, advertised, container, server_properties
-from chaos.systems.kafka.consumers import NothingPolled
+from chaos.systems.kafka.consumers import NothingPolled, Polls
 from chaos.systems.kafka.driver import consuming
 from chaos.systems.kafka.observer import observed, whole
 from chaos.systems.kafka.producers import Transactions, Unsent
@@ -126,6 +126,16 @@ def test_who_commits_before_it_shows_leaves_nothing_to_the_driver(spec_at):
     assert consuming(after, group=True)["enable.auto.commit"] is True
     assert consuming(before, group=True)["enable.auto.commit"] is False
     assert consuming(after, group=False)["enable.auto.commit"] is False
+
+
+def test_a_consumer_that_is_being_closed_is_asked_nothing_when_it_is_dealt_logs(spec_at):
+    class Closing:
+        def consumer_group_metadata(self):
+            raise AssertionError("it would never answer")
+
+    polls = Polls(spec_at(SYSTEM, 1))
+    polls._dealt(Closing(), [])
+    assert polls.member is None
 
 
 NAMES = {1: "n1", 2: "n2", 3: "n3"}

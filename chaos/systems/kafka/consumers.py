@@ -129,8 +129,11 @@ class Polls:
             end(consumer.close)
 
     def _dealt(self, consumer: Consumer, _: Sequence[TopicPartition]) -> None:
-        """While this is called, within a poll, the group's generation is that of what was dealt."""
-        self._dealt_to = consumer.consumer_group_metadata()
+        """While this is called, within a poll, the group's generation is that of what was dealt. It
+        is called within `close` too, where the driver would never answer, nor let any thread run.
+        """
+        if consumer is self._consumer:
+            self._dealt_to = consumer.consumer_group_metadata()
 
     def _made(self, *, group: bool) -> Consumer:
         if self._consumer is None or group != self._group:
