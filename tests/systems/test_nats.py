@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.js import errors as js
 
 from chaos.record.op import Invocation
+from chaos.systems._messages import place_of
 from chaos.systems._transactions import NotCommitted
 from chaos.systems.base import ClientSpec, Definite, NotConnected, classify
 from chaos.systems.nats.client import BROKEN, NotAcknowledged
@@ -122,6 +123,7 @@ def test_a_server_that_is_alone_needs_no_placement():
 
 def test_a_key_has_its_node():
     assert [preferred(f"k{i}", ["a", "b", "c"]) for i in range(4)] == ["a", "b", "c", "a"]
+    assert [place_of(key) for key in ("k0", "k12", "orders")] == [0, 12, 0]
 
 
 def test_what_ships_can_run(servers):
