@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,9 @@ class Command:
         )
 
 
-CAPACITY = 3  # runs at once; one that leaves little of the machine to others counts twice
+# Runs at once, and one more when no test has a database beside them; one that leaves little of the
+# machine to others counts twice.
+CAPACITY = 3
 BUSY = ("cassandra", "kafka", "rabbitmq")  # with virtual machines that take long to start
 NOT_HERE = ("every-fault",)  # longer ones: tests/real/test_faults.py has all faults
 # Pairs that only the track record runs (tests/cli/test_track_record.py: each is in it), because all
@@ -147,6 +149,8 @@ ONLY_IN_THE_RECORD = frozenset(
         "postgres-write-skew-serializable",
         "rabbitmq-autoheal",
         "rabbitmq-autoheal-quorum",
+        "rabbitmq-consumers-classic",
+        "rabbitmq-consumers-quorum",
         "rabbitmq-power-loss",
         "rabbitmq-power-loss-quorum",
         "redis-replication-failover",
@@ -174,34 +178,55 @@ def weight(experiment: Experiment) -> int:
     return 2 if not experiment.workload.rate or experiment.topology.startswith(BUSY) else 1
 
 
-def run_together(out: Path, wanted: Mapping[str, Experiment]) -> dict[str, Ran]:
-    """All of them, several at once, the longest first: so that works, too."""
-    lock, left = threading.Condition(), [CAPACITY]
+class Together:
+    """Runs all of them, several at once, the longest first: so that works, too."""
 
-    def one(name: str, taken: int) -> Ran:
-        with lock:
-            lock.wait_for(lambda: left[0] >= taken)
-            left[0] -= taken
-        process = Command.start(out, name)
+    def __init__(self, out: Path, wanted: Mapping[str, Experiment]) -> None:
+        self._out, self._lock, self._left = out, threading.Condition(), CAPACITY
+        self._stopped, self._running = False, set[subprocess.Popen[str]]()
+        order = sorted(wanted, key=lambda name: -wanted[name].duration_ns)
+        self._pool = ThreadPoolExecutor(len(order))
+        self._jobs = {n: self._pool.submit(self._one, n, weight(wanted[n])) for n in order}
+
+    def results(self) -> dict[str, Ran]:
+        """Of all of them, by name, when they have ended; whoever waits has no database."""
+        self._give(1)
+        return {name: job.result() for name, job in self._jobs.items()}
+
+    def stop(self) -> None:
+        """Start no other, and end those that run, which heal what they broke."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.terminate()
+            self._lock.notify_all()
+        self._pool.shutdown()
+
+    def _one(self, name: str, taken: int) -> Ran:
+        with self._lock:
+            self._lock.wait_for(lambda: self._stopped or self._left >= taken)
+            assert not self._stopped, "the tests ended before its turn"
+            self._left -= taken
+            process = Command.start(self._out, name)
+            self._running.add(process)
         try:
             return Command.finish(process)
         finally:
             process.kill()
-            with lock:
-                left[0] += taken
-                lock.notify_all()
+            self._running.discard(process)
+            self._give(taken)
 
-    order = sorted(wanted, key=lambda name: -wanted[name].duration_ns)
-    with ThreadPoolExecutor(len(order)) as pool:
-        jobs = {name: pool.submit(one, name, weight(wanted[name])) for name in order}
-    return {name: job.result() for name, job in jobs.items()}
+    def _give(self, taken: int) -> None:
+        with self._lock:
+            self._left += taken
+            self._lock.notify_all()
 
 
 @pytest.fixture(scope="session")
-def ran(beside: Future[dict[str, Ran]] | None) -> dict[str, Ran]:
+def ran(beside: Together | None) -> dict[str, Ran]:
     """Every shipped experiment, run once."""
     assert beside is not None
-    return beside.result()
+    return beside.results()
 
 
 @pytest.fixture(scope="session")
