@@ -168,7 +168,7 @@ class LogClient:
         self._polls.close()
         self._polls = Polls(self._spec)
         if transactions is not None:
-            transactions.abort()
+            transactions.close()
         if sender is not None:
             sender.close()
 
@@ -234,6 +234,7 @@ class LogClient:
             answers = self._played(self._transactions, micros)
         except (Definite, NotCommitted):
             if not self._transactions.abort():
+                self._transactions.close()
                 self._transactions = None
             self._polls.back_to(stood)
             raise

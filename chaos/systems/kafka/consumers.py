@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from chaos.systems.kafka.driver import (
     consuming,
     end,
     error_of,
+    within,
 )
 
 POLLED_MAX = 500  # messages of one poll
@@ -157,22 +157,14 @@ class Polls:
         coordinator does not say that it does; it may all the same."""
         offsets = [TopicPartition(log, 0, at) for log, at in self._passed.items()]
         self._passed = {}
-        refused: list[KafkaException] = []
-
-        def committing() -> None:  # it has no deadline of its own
-            try:
-                done = consumer.commit(offsets=offsets, asynchronous=False) or []
-                refused.extend(KafkaException(each.error) for each in done if each.error)
-            except KafkaException as error:
-                refused.append(error)
-
-        thread = threading.Thread(target=committing, daemon=True)
-        thread.start()
-        thread.join(max(0.0, end_s - time.monotonic()))
-        if thread.is_alive():
-            raise NothingPolled("the group's coordinator did not confirm the commit in time")
-        if refused:
-            raise refused[0]
+        left_s = end_s - time.monotonic()
+        try:
+            done = within(left_s, lambda: consumer.commit(offsets=offsets, asynchronous=False))
+        except TimeoutError as error:
+            raise NothingPolled("the group's coordinator did not confirm it in time") from error
+        for each in done or []:
+            if each.error:
+                raise KafkaException(each.error)
 
     def _news(self, consumer: Consumer, end_s: float) -> list[Message]:
         """The next messages; of a group that has not dealt yet, only when it has."""

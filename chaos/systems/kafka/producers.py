@@ -20,12 +20,14 @@ from chaos.systems.kafka.driver import (
     named,
     producing,
     transacting,
+    within,
 )
 from chaos.systems.kafka.wire import Line
 
 PURGED_S = 1.0
 INIT_S = 3.0  # librdkafka asks for its number, waits for half a second, and asks again
 ABORT_S = 1.0
+LATE_S = 0.5  # how much later than it was told the driver may answer
 LOOK_S = 0.05
 
 
@@ -152,7 +154,8 @@ class Sender:
 class Transactions:
     """A producer of transactions, ready by being made: NotCommitted if its coordinator is not.
 
-    It ends with this object: librdkafka's own `close` would first abort what it has no answer to.
+    It ends when nobody holds it: librdkafka's own `close` would first abort what it has no answer
+    to.
     """
 
     def __init__(self, spec: ClientSpec) -> None:
@@ -161,9 +164,12 @@ class Transactions:
         self._producer = Producer({**common(spec, Heard()), **transacting(spec, name)})
         self._open = False
         try:
-            self._producer.init_transactions(max(INIT_S, spec.timeout_s))
-        except KafkaException as error:
-            raise NotCommitted(f"no coordinator: {error_of(error).str()}") from error
+            limit_s = max(INIT_S, spec.timeout_s)
+            within(limit_s + LATE_S, lambda: self._producer.init_transactions(limit_s))
+        except (KafkaException, TimeoutError) as error:
+            self.close()
+            why = error_of(error).str() if isinstance(error, KafkaException) else str(error)
+            raise NotCommitted(f"no coordinator: {why}") from error
 
     def begin(self) -> None:
         """A transaction begins."""
@@ -180,16 +186,19 @@ class Transactions:
         return report.offset
 
     def passed(self, places: Mapping[str, int], member: Any, end_s: float) -> None:
-        """The group's places, its own when it commits. KafkaException."""
+        """The group's places, its own when it commits. KafkaException or TimeoutError."""
         offsets = [TopicPartition(log, 0, at) for log, at in places.items()]
         left_s = max(0.001, end_s - time.monotonic())
-        self._producer.send_offsets_to_transaction(offsets, member, left_s)
+        send = self._producer.send_offsets_to_transaction
+        within(left_s + LATE_S, lambda: send(offsets, member, left_s))
 
     def commit(self, end_s: float) -> None:
-        """Have it happen. NotCommitted where it certainly did not; KafkaException: who knows."""
+        """Have it happen. NotCommitted where it certainly did not; KafkaException or TimeoutError:
+        who knows."""
         self._open = False
+        left_s = max(0.001, end_s - time.monotonic())
         try:
-            self._producer.commit_transaction(max(0.001, end_s - time.monotonic()))
+            within(left_s + LATE_S, lambda: self._producer.commit_transaction(left_s))
         except KafkaException as error:
             if error_of(error).txn_requires_abort() and self._aborted():
                 raise NotCommitted(f"aborted: {error_of(error).str()}") from error
@@ -203,7 +212,14 @@ class Transactions:
 
     def _aborted(self) -> bool:
         try:
-            self._producer.abort_transaction(ABORT_S)
-        except KafkaException:
+            within(ABORT_S + LATE_S, lambda: self._producer.abort_transaction(ABORT_S))
+        except (KafkaException, TimeoutError):
             return False
         return True
+
+    def close(self) -> None:
+        """Abort what is open; end the producer, which takes as long as it likes."""
+        self.abort()
+        last = [self._producer]
+        del self._producer
+        end(last.clear)
