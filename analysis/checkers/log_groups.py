@@ -71,7 +71,11 @@ def _judged(group: _Group, found: list[Anomaly | None]) -> CheckResult:
         return case.unknown("no send was acknowledged with its offset")
     if not len(group.rows):
         return case.unknown(f"no member of a group polled anything: {summary}")
-    return case.valid(summary, group.figures())
+    figures = group.figures()
+    if figures["unsure"]:
+        which = number(figures["unsure"], "message")
+        return case.unknown(f"a poll without an answer may have shown {which}; {summary}")
+    return case.valid(summary, figures)
 
 
 def members(history: History) -> Mask:

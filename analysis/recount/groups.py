@@ -81,11 +81,11 @@ def figures(key: Key) -> dict[str, int]:
 
 
 def _at_least(acknowledged: int, polled: int, skipped: int, unsure: int, repeated: int) -> bool:
-    return acknowledged > 0 < polled and skipped == 0
+    return acknowledged > 0 < polled and skipped == unsure == 0
 
 
 def _once(acknowledged: int, polled: int, skipped: int, unsure: int, repeated: int) -> bool:
-    return acknowledged > 0 < polled and skipped == repeated == 0
+    return acknowledged > 0 < polled and skipped == unsure == repeated == 0
 
 
 Figures = Callable[["Key"], dict[str, int]]

@@ -29,6 +29,8 @@ KIN = {
     "set-full": "sets",
     "total-queue": "queues",
     "at-least-once": "queues",
+    "group-at-least-once": "groups",
+    "group-exactly-once": "groups",
 }
 OTHER = {"operations": 8, "sha256": "9" * 64}
 RULES = ("real-time", "process", "initial", "reads-from", "transitive", "overwrite", "overwritten")

@@ -113,14 +113,17 @@ def truth(rows: Sequence[Row], once: bool) -> str:
     shown = [m for t in group for m in t.polls]
     unsure = [t.row for t in group if t.polling and not is_ok(t.row) and t.row.type != "fail"]
     sent = [(t.row, m) for t in told if is_ok(t.row) for m in t.sends if m.offset is not None]
+    doubtful = False
     for row, message in sent:
         unseen = all((m.log, m.value) != (message.log, message.value) for m in shown)
         behind = any(m.log == message.log and m.offset > message.offset for m in shown)
-        if unseen and behind and all(other.end < row.start for other in unsure):
-            return "invalid"
+        if unseen and behind:
+            if all(other.end < row.start for other in unsure):
+                return "invalid"
+            doubtful = True
     if once and len(set(shown)) < len(shown):
         return "invalid"
-    return "valid" if sent and shown else "unknown"
+    return "valid" if sent and shown and not doubtful else "unknown"
 
 
 def _is_member(told: Sequence[Told], one: Told) -> bool:
