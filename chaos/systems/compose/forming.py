@@ -93,15 +93,17 @@ class Forming:
         while left:
             left = [node for node in left if not done(service, node)]
             for node in left:
-                self._look_after(service, node, what)
+                self._look_after(service, node, what, done)
             if left and time.monotonic() > end:
                 raise self._error(left[0], f"had not {what} within {deadline_s:g} s")
             if left:
                 time.sleep(LOOK_S)
 
-    def _look_after(self, service: Service, node: str, what: str) -> None:
+    def _look_after(
+        self, service: Service, node: str, what: str, done: Callable[[Service, str], bool]
+    ) -> None:
         code = self._watched.ended(node)
-        if code is None:
+        if code is None or done(service, node):  # it may have ended well since it was looked at
             return
         if not service.restarts:
             raise self._error(node, f"ended with exit code {code} before it had {what}")
