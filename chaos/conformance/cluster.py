@@ -78,7 +78,11 @@ def failover(system: System, cluster: Cluster, spec_of: SpecOf) -> None:
     must_be_led(before)
     leader = next(name for name, seen in before.items() if seen.role in ("primary", "member"))
     leader, refused = _bereaved(system, cluster, kept, spec_of(leader))
-    same(f"the role of {leader}, which is killed", roles(system, cluster)[leader].role, "down")
+    # A host that is busy may answer too late to say that nobody is there.
+    cluster.wait(
+        f"{leader}, which is killed, is seen to be down",
+        lambda: roles(system, cluster)[leader].role == "down",
+    )
 
     others = [name for name in before if name != leader]
     if not others or not (elects(system, cluster) or "promote" in system.steps):

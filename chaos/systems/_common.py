@@ -139,8 +139,9 @@ def fails_over(spec: ClientSpec) -> bool:
 
 def tried_nodes(spec: ClientSpec) -> list[str]:
     """The nodes a client without a primary may connect to, in turn: its home node, and with the
-    option `failover: true` the others by name."""
-    return home_first(spec) if fails_over(spec) else [spec.home]
+    option `failover: true` the others by name. One whose home node serves no clients has the first
+    of those for its home."""
+    return home_first(spec)[: None if fails_over(spec) else 1]
 
 
 def node_of(cluster: Reachable, name: str) -> Node:
