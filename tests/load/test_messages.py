@@ -23,7 +23,7 @@ from chaos.workloads.base import LoadShape
 from tests.load.playing import played
 
 CLIENTS = 4
-QUICK = {"looks": 2, "look-every-ms": 20}
+QUICK = {"looks": 5, "look-every-ms": 10}  # a lie in ten is that a queue is empty
 QUEUES = ["at-least-once", "total-queue", "linearizable-queue"]
 GROUP = {"subscribe": 1, "rebalance-every": 20}
 Ran = Callable[..., RunData]

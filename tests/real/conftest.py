@@ -153,6 +153,8 @@ ONLY_IN_THE_RECORD = frozenset(
         "rabbitmq-consumers-quorum",
         "rabbitmq-power-loss",
         "rabbitmq-power-loss-quorum",
+        "redis-cluster-split",
+        "redis-cluster-split-wait",
         "redis-replication-failover",
         "redis-replication-failover-wait",
         "redis-split-brain-wait",
@@ -162,6 +164,8 @@ ONLY_IN_THE_RECORD = frozenset(
         "zookeeper-observers-synced",
         "zookeeper-power-loss",
         "zookeeper-power-loss-unsynced",
+        "zookeeper-stale-reads",
+        "zookeeper-synced-reads",
     }
 )
 
