@@ -92,6 +92,8 @@ NOT_HERE = ("every-fault",)  # longer ones: tests/real/test_faults.py has all fa
 # together would take a quarter of an hour.
 ONLY_IN_THE_RECORD = frozenset(
     {
+        "cache-aside-partition",
+        "cache-bypassed-partition",
         "cassandra-global-quorum",
         "cassandra-local-quorum",
         "cassandra-one-stale",
@@ -100,6 +102,8 @@ ONLY_IN_THE_RECORD = frozenset(
         "cassandra-quorum",
         "cassandra-repaired",
         "cassandra-unrepaired",
+        "compose-cache-cut",
+        "compose-cache-cut-timeout",
         "etcd-linearizable-reads",
         "etcd-lock-fenced",
         "etcd-lock-unfenced",
@@ -153,6 +157,8 @@ ONLY_IN_THE_RECORD = frozenset(
         "rabbitmq-consumers-quorum",
         "rabbitmq-power-loss",
         "rabbitmq-power-loss-quorum",
+        "rabbitmq-transient",
+        "rabbitmq-transient-quorum",
         "redis-cluster-split",
         "redis-cluster-split-wait",
         "redis-replication-failover",
