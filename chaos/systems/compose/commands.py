@@ -11,8 +11,8 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
+from chaos.systems._deadline import within
 from chaos.systems.base import Definite
-from chaos.systems.compose.deadline import within
 
 OUTPUT_BYTES_MAX = 4096
 

@@ -21,9 +21,9 @@ import psycopg
 import pymysql
 
 from chaos.record.op import Invocation, Result
+from chaos.systems._deadline import within
 from chaos.systems.base import Address, ClientSpec, Definite, ErrorRule
 from chaos.systems.compose.commands import Commands
-from chaos.systems.compose.deadline import within
 from chaos.systems.compose.project import as_text
 
 BODY_BYTES_MAX = 1 << 20

@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from chaos.systems._deadline import within
 from chaos.systems._messages import Places, not_assigned
 from chaos.systems.base import ClientSpec, Definite
 from chaos.systems.kafka.driver import (
@@ -18,7 +19,6 @@ from chaos.systems.kafka.driver import (
     consuming,
     end,
     error_of,
-    within,
 )
 
 POLLED_MAX = 500  # messages of one poll

@@ -24,14 +24,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
 from chaos.systems._common import is_on
 from chaos.systems.base import ClientSpec
 
-T = TypeVar("T")
 NEVER_MS = 300_000  # the longest that librdkafka can be told
 CONNECT_MS_MIN = 1000  # the shortest that it can be told
 FETCH_BYTES_MIN = 1000  # an answer to a consumer waits for so many, for at most
@@ -158,28 +157,6 @@ def end(close: Callable[[], object]) -> None:
     thread = threading.Thread(target=ending, daemon=True)
     thread.start()
     thread.join(GONE_S)
-
-
-def within(limit_s: float, call: Callable[[], T]) -> T:
-    """What `call` answers. TimeoutError where it takes longer: some of the driver's calls have no
-    deadline, and others do not always keep theirs while a broker dies."""
-    answers: list[T] = []
-    errors: list[Exception] = []
-
-    def calling() -> None:
-        try:
-            answers.append(call())
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=calling, daemon=True)
-    thread.start()
-    thread.join(max(0.0, limit_s))
-    if errors:
-        raise errors[0]
-    if not answers:
-        raise TimeoutError("the driver did not answer in time")
-    return answers[0]
 
 
 def named(spec: ClientSpec) -> Mapping[int, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from chaos.systems._deadline import within
 from chaos.systems._transactions import NotCommitted
 from chaos.systems.base import ClientSpec, NotConnected
 from chaos.systems.kafka.driver import (
@@ -20,7 +21,6 @@ from chaos.systems.kafka.driver import (
     named,
     producing,
     transacting,
-    within,
 )
 from chaos.systems.kafka.wire import Line
 

@@ -1,4 +1,4 @@
-"""One deadline over a driver whose own time-outs hold between two bytes, or not at all."""
+"""One deadline over a driver whose own time-outs hold between two bytes, or not always."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         except BaseException as error:
             raised.append(error)
 
-    thread = threading.Thread(target=run, name="probe", daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
     if raised:
         raise raised[0]
     if not found:
-        raise TimeoutError
+        raise TimeoutError("the driver did not answer in time")
     return found[0]
