@@ -14,7 +14,7 @@ from analysis.checkers.counting import BEFORE, NEVER, Case
 from analysis.checkers.elements import numbered
 from analysis.checkers.kinds import ERA, KLEPPMANN, Kind
 from analysis.checkers.lists import carried
-from analysis.checkers.prose import number
+from analysis.checkers.prose import counted, number
 from analysis.history import FAIL, INFO, OK, History, Ints, Mask
 
 PROPERTY = "authorised-edits"
@@ -69,7 +69,7 @@ def check(history: History, context: Context) -> CheckResult:
     anomalies = [anomaly for anomaly in found if anomaly is not None]
     summary = document.summary(judged)
     if anomalies:
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        counts = counted(anomalies)
         return case.invalid(f"{counts}; {summary}", anomalies)
     if not len(document.finals):
         return case.unknown("there is no final read of the elements")

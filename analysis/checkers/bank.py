@@ -15,7 +15,7 @@ from analysis.checkers.base import Anomaly, CheckResult, Context
 from analysis.checkers.clock import Clock
 from analysis.checkers.counting import Case, runs
 from analysis.checkers.kinds import JEPSEN_BANK, Kind
-from analysis.checkers.prose import number
+from analysis.checkers.prose import counted, number
 from analysis.history import OK, History, Ints
 
 PROPERTY = "bank"
@@ -59,7 +59,7 @@ def check(history: History, context: Context) -> CheckResult:
     found = (bank.unexpected(), bank.missing(), bank.wrong(), bank.negative())
     anomalies = [anomaly for anomaly in found if anomaly is not None]
     if anomalies:
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        counts = counted(anomalies)
         return case.invalid(f"{counts} among {bank.summary()}", anomalies)
     if not bank.reads:
         return case.unknown("no read of balances was acknowledged")

@@ -16,7 +16,7 @@ from analysis.checkers.base import Anomaly, CheckResult, Context
 from analysis.checkers.clock import Clock
 from analysis.checkers.counting import Case
 from analysis.checkers.kinds import JEPSEN_COUNTER, Kind
-from analysis.checkers.prose import number
+from analysis.checkers.prose import counted, number
 from analysis.history import FAIL, OK, History, Ints, Mask
 from chaos.errors import RecordError
 
@@ -60,7 +60,7 @@ def check(history: History, context: Context) -> CheckResult:
     bounds = _bounds(history, adds, amounts, reads, initial)
     anomalies = _anomalies(case, reads, counts, bounds)
     if anomalies:
-        few = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        few = counted(anomalies)
         return case.invalid(f"{few} of {number(len(reads), 'read')}", anomalies)
     acknowledged = int(np.count_nonzero(history.type[adds] == OK))
     if not len(reads):

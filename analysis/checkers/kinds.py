@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 HERLIHY_WING = "Herlihy & Wing 1990, doi:10.1145/78969.78972"
@@ -41,3 +42,21 @@ class Kind:
     rules_out: str
     reference: str
     acknowledged: bool = False
+
+
+def alike(
+    property_: str, words: Iterable[tuple[str, str, str]], *, reference: str, acknowledged: str
+) -> tuple[Kind, ...]:
+    """Anomalies of a property that one source defines, each told by its name, what it counts and
+    what it rules out; that of the name `acknowledged` dates from the answer."""
+    return tuple(
+        Kind(
+            property=property_,
+            name=name,
+            counts=counts,
+            rules_out=rules_out,
+            reference=reference,
+            acknowledged=name == acknowledged,
+        )
+        for name, counts, rules_out in words
+    )

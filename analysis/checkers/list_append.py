@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from analysis.checkers.base import Anomaly, CheckResult, Claim, Context, Verdict, too_little
 from analysis.checkers.kinds import Kind
-from analysis.checkers.prose import number
+from analysis.checkers.prose import counted, number
 from analysis.checkers.stories import Story
 from analysis.history import History
 from analysis.transactions.columns import Transactions, read_transactions
@@ -48,7 +48,7 @@ def judge(told: Transactions, context: Context) -> CheckResult:
     if analysis.strict is None or analysis.flaws:
         holds, more = _searched(models, context, sessions=context.models == "axiomatic")
         anomalies = tuple(story.anomaly(history) for story in stories(models, more))
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        counts = counted(anomalies)
         why = f"{counts}; {judged(holds)}{left_out(analysis.left_out)}"
         return _result(history, Verdict.INVALID, why, anomalies=anomalies)
     if analysis.left_out:

@@ -15,7 +15,7 @@ from analysis.checkers.base import Anomaly, CheckResult, Context
 from analysis.checkers.clock import Clock
 from analysis.checkers.counting import Case, rank_in_run, runs
 from analysis.checkers.kinds import BURROWS, DIJKSTRA, Kind
-from analysis.checkers.prose import number
+from analysis.checkers.prose import counted, number
 from analysis.history import FAIL, INFO, OK, History, Ints
 from analysis.values import coded
 
@@ -71,7 +71,7 @@ def check(history: History, context: Context) -> CheckResult:
     anomalies = [anomaly for anomaly in found if anomaly is not None]
     told = number(len(acquires), "acquire")
     if anomalies:
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        counts = counted(anomalies)
         return case.invalid(f"{counts} among {told}", anomalies)
     rivals = _rivals(history, clock, acquires, guarded.row)
     if not rivals:

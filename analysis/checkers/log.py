@@ -14,7 +14,7 @@ from analysis.checkers.counting import Case, runs
 from analysis.checkers.log_columns import UNTOLD, Messages, read_log
 from analysis.checkers.log_kinds import KINDS, PROPERTY
 from analysis.checkers.log_order import NEVER, Places, Positions, Steps, known, steps
-from analysis.checkers.prose import number, short
+from analysis.checkers.prose import counted, number, short
 from analysis.history import OK, History, Ints, Mask
 
 __all__ = ["KINDS", "PROPERTY", "check"]
@@ -28,7 +28,7 @@ def check(history: History, context: Context) -> CheckResult:
     found += [*flow.polls(), *flow.sends()]
     summary = flow.summary()
     if found:
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in found)
+        counts = counted(found)
         return case.invalid(f"{counts}; {summary}", found)
     if not flow.acknowledged:
         return case.unknown("no send was acknowledged")

@@ -12,24 +12,13 @@ import numpy as np
 
 from analysis.checkers.base import Anomaly, Checker, CheckResult, Context
 from analysis.checkers.counting import Case, rank_in_run, runs
-from analysis.checkers.kinds import JEPSEN_LOG, Kind
+from analysis.checkers.kinds import JEPSEN_LOG, alike
 from analysis.checkers.log_columns import UNTOLD, Messages, read_log
 from analysis.checkers.log_order import known
-from analysis.checkers.prose import number, short
+from analysis.checkers.prose import counted, number, short
 from analysis.history import FAIL, INFO, History, Ints, Mask
 
 AT_LEAST, ONCE = "group-at-least-once", "group-exactly-once"
-
-
-def _kind(property_: str, name: str, counts: str, rules_out: str) -> Kind:
-    return Kind(
-        property=property_,
-        name=name,
-        counts=counts,
-        rules_out=rules_out,
-        reference=JEPSEN_LOG,
-        acknowledged=name == "skipped",
-    )
 
 
 _SKIPPED = (
@@ -43,7 +32,10 @@ _REPEATED = (
     "times that members of the group polled a message that one had polled before",
     "delivery to the group at most once",
 )
-KINDS = (_kind(AT_LEAST, *_SKIPPED), _kind(ONCE, *_SKIPPED), _kind(ONCE, *_REPEATED))
+KINDS = (
+    *alike(AT_LEAST, (_SKIPPED,), reference=JEPSEN_LOG, acknowledged="skipped"),
+    *alike(ONCE, (_SKIPPED, _REPEATED), reference=JEPSEN_LOG, acknowledged="skipped"),
+)
 
 
 def check(history: History, context: Context) -> CheckResult:
@@ -65,7 +57,7 @@ def _judged(group: _Group, found: list[Anomaly | None]) -> CheckResult:
     case, summary = group.case, group.summary()
     anomalies = [anomaly for anomaly in found if anomaly is not None]
     if anomalies:
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        counts = counted(anomalies)
         return case.invalid(f"{counts}; {summary}", anomalies)
     if not group.acknowledged:
         return case.unknown("no send was acknowledged with its offset")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.history import FAIL, INFO, MISMATCH, History
+
+if TYPE_CHECKING:
+    from analysis.checkers.base import Anomaly
 
 _DECIMALS = (3, 6, 9)
 _LONGEST = 60  # characters of a value; of a longer one half as many from each end
@@ -60,6 +63,11 @@ def span_ms(ns: int) -> str:
     if ns >= 1_000_000_000:
         return f"{ns / 1e9:.1f} s"
     return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.3g} ms"
+
+
+def counted(anomalies: Iterable[Anomaly]) -> str:
+    """How often each occurs: "2 lost, 1 unexpected"."""
+    return ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
 
 
 def number(count: int, noun: str) -> str:

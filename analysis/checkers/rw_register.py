@@ -12,7 +12,7 @@ from typing import Any
 
 from analysis.checkers.base import CheckResult, Context, Verdict, too_little
 from analysis.checkers.kinds import Kind
-from analysis.checkers.prose import number
+from analysis.checkers.prose import counted, number
 from analysis.history import History
 from analysis.transactions.columns import Transactions, read_transactions
 from analysis.transactions.engine import MODELS, STRICT, Accepted, Undecided
@@ -61,7 +61,7 @@ def judge(told: Transactions, context: Context) -> CheckResult:
     )
     holds = {model: models.holds(model) for model in MODELS}
     if anomalies:
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        counts = counted(anomalies)
         why = f"{counts}; {judged(holds)}{more}"
         return _result(history, Verdict.INVALID, why, anomalies=anomalies)
     assert isinstance(found, Undecided)

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.checkers.base import Anomaly, CheckResult, Context, Verdict, too_little
 from analysis.checkers.elements import NullPut, gather
 from analysis.checkers.kinds import HENZINGER, Kind
-from analysis.checkers.prose import number
+from analysis.checkers.prose import counted, number
 from analysis.checkers.sequence_story import Ground, broken_stories
 from analysis.checkers.sequences import Discipline, search, settle
 from analysis.checkers.stories import Story, joined
@@ -105,7 +105,7 @@ def judge(
 
 
 def _why(anomalies: tuple[Anomaly, ...], answers: int) -> str:
-    counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+    counts = counted(anomalies)
     return f"{counts} among {number(answers, 'acknowledged answer')}"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from analysis.checkers.base import Anomaly, CheckResult, Context
 from analysis.checkers.counting import Case
 from analysis.checkers.kinds import ADYA, GIBBONS_KORACH, TERRY, Kind
-from analysis.checkers.prose import Teller, number
+from analysis.checkers.prose import Teller, counted, number
 from analysis.checkers.replacements import NOBODY, read_registers
 from analysis.checkers.session_kernels import OWN_READ, OWN_WRITE, THEIR_READ, THEIR_WRITE
 from analysis.checkers.sessions import read_sessions
@@ -92,7 +92,7 @@ def check(history: History, context: Context) -> CheckResult:
     anomalies = [*unfounded(case, guarantees.registers), *guarantees.broken()]
     total = number(len(guarantees.registers.look), "acknowledged observation")
     if anomalies:
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        counts = counted(anomalies)
         return case.invalid(f"{counts} among {total}", anomalies)
     if not len(guarantees.registers.look):
         return case.unknown("no read was acknowledged: nothing was observed")

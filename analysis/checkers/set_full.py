@@ -12,7 +12,7 @@ from analysis.checkers.base import Anomaly, CheckResult, Context
 from analysis.checkers.counting import NEVER, Case, quantiles_ms
 from analysis.checkers.kinds import JEPSEN, Kind
 from analysis.checkers.lists import Carried
-from analysis.checkers.prose import number, span_ms
+from analysis.checkers.prose import counted, number, span_ms
 from analysis.checkers.set_evidence import Evidence, absences, figures, gather
 from analysis.checkers.set_flaws import duplicate, failed, failed_argument, phantom
 from analysis.checkers.set_history import read_sets
@@ -76,7 +76,7 @@ def check(history: History, context: Context) -> CheckResult:
     )
     anomalies = [anomaly for anomaly in found if anomaly is not None]
     if anomalies:
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        counts = counted(anomalies)
         return case.invalid(f"{counts}; {fates.summary()}", anomalies)
     if not len(reads):
         return case.unknown("no read was acknowledged, so nobody knows what was kept")

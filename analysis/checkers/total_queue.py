@@ -15,23 +15,12 @@ from analysis.checkers.base import Anomaly, Checker, CheckResult, Context
 from analysis.checkers.clock import Clock
 from analysis.checkers.counting import Case, rank_in_run, runs
 from analysis.checkers.elements import numbered
-from analysis.checkers.kinds import JEPSEN_QUEUE, Kind
+from analysis.checkers.kinds import JEPSEN_QUEUE, alike
 from analysis.checkers.lists import carried
-from analysis.checkers.prose import number
+from analysis.checkers.prose import counted, number
 from analysis.history import FAIL, INFO, OK, History, Ints
 
 ONCE, AT_LEAST = "total-queue", "at-least-once"
-
-
-def _kind(property_: str, name: str, counts: str, rules_out: str) -> Kind:
-    return Kind(
-        property=property_,
-        name=name,
-        counts=counts,
-        rules_out=rules_out,
-        reference=JEPSEN_QUEUE,
-        acknowledged=name == "lost",
-    )
 
 
 _UNEXPECTED = (
@@ -51,8 +40,8 @@ _LOST = (
     "delivery at least once",
 )
 KINDS = (
-    *(_kind(ONCE, *words) for words in (_UNEXPECTED, _DUPLICATED, _LOST)),
-    *(_kind(AT_LEAST, *words) for words in (_UNEXPECTED, _LOST)),
+    *alike(ONCE, (_UNEXPECTED, _DUPLICATED, _LOST), reference=JEPSEN_QUEUE, acknowledged="lost"),
+    *alike(AT_LEAST, (_UNEXPECTED, _LOST), reference=JEPSEN_QUEUE, acknowledged="lost"),
 )
 
 
@@ -82,7 +71,7 @@ def _judged(
     case, summary = flow.case, flow.summary() + told
     anomalies = [anomaly for anomaly in found if anomaly is not None]
     if anomalies:
-        counts = ", ".join(f"{anomaly.count:,} {anomaly.name}" for anomaly in anomalies)
+        counts = counted(anomalies)
         return case.invalid(f"{counts}; {summary}", anomalies)
     if not flow.acknowledged:
         return case.unknown("no enqueue was acknowledged")
