@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +34,6 @@ def conformance(
     The topology is started for it and removed afterwards. Exit code 1: something failed or is
     missing; what is absent need not be there.
     """
-    from chaos.conformance.cluster import TIMEOUT_S
     from chaos.conformance.suite import conform
     from chaos.spec.files import load_topology
 
@@ -42,9 +42,7 @@ def conformance(
     with started(spec) as cluster:
         group = cluster.groups[spec.front()[0]]
         zone = next(iter(spec.clients))
-        for finding in conform(
-            group.system, lambda home: group.client_spec(zone, home, TIMEOUT_S), group
-        ):
+        for finding in conform(group.system, partial(group.client_spec, zone), group):
             findings.append(finding)
             if not json:
                 _say(finding)

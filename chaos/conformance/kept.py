@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Protocol
 
 from chaos.conformance.findings import Nonconformance, must
@@ -26,8 +26,9 @@ class Kept(Protocol):
     def put(self, value: int) -> Invocation:
         """The operation that puts `value` in."""
 
-    def contents(self, client: Client) -> set[int]:
-        """All that is in it; it may be taken out by that."""
+    def contents(self, client: Client, wanted: Set[int]) -> set[int]:
+        """All that is in it, asked for until what is wanted is there, DEADLINE_S at most; it may be
+        taken out by that."""
 
 
 class Sets:
@@ -42,8 +43,8 @@ class Sets:
         """An add."""
         return Invocation("add", value=value)
 
-    def contents(self, client: Client) -> set[int]:
-        """One read."""
+    def contents(self, client: Client, wanted: Set[int]) -> set[int]:
+        """One read: it may not miss anything."""
         return set(elements(until(client, Invocation("read"), DEADLINE_S)))
 
 
@@ -60,13 +61,17 @@ class Queues:
         """An enqueue."""
         return Invocation("enqueue", QUEUE, value)
 
-    def contents(self, client: Client) -> set[int]:
+    def contents(self, client: Client, wanted: Set[int]) -> set[int]:
         """Dequeue until it is found empty."""
         found: set[int] = set()
-        while (value := until(client, Invocation("dequeue", QUEUE), DEADLINE_S).value) is not None:
-            must(value not in found, f"dequeue: {value} came twice")
-            found.add(value)
-        return found
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            value = until(client, Invocation("dequeue", QUEUE), DEADLINE_S).value
+            if value is not None:
+                must(value not in found, f"dequeue: {value} came twice")
+                found.add(value)
+            elif wanted <= found or time.monotonic() > end:
+                return found
 
 
 class Logs:
@@ -82,10 +87,10 @@ class Logs:
         """A send."""
         return Invocation("send", LOG, value)
 
-    def contents(self, client: Client) -> set[int]:
-        """Poll from the beginning until twice nothing comes."""
+    def contents(self, client: Client, wanted: Set[int]) -> set[int]:
+        """Poll from the beginning to the end."""
         until(client, Invocation("assign", payload=json.dumps([LOG])), DEADLINE_S)
-        return {value for _, value in polled(client, LOG)}
+        return {value for _, value in polled(client, LOG, wanted)}
 
 
 KEPT: Mapping[str, Kept] = {each.kind: each for each in (Sets(), Queues(), Logs())}
@@ -98,13 +103,17 @@ def elements(result: Result) -> list[int]:
     return list(found)
 
 
-def polled(client: Client, log: str) -> list[tuple[int, int]]:
-    """What comes of `log`, as (offset, value), until twice nothing does."""
+def polled(client: Client, log: str, wanted: Set[int] = frozenset()) -> list[tuple[int, int]]:
+    """What comes of `log`, as (offset, value), until twice nothing does. That does not mean its end
+    while something is wanted: a poll waits a moment, and a consumer that has just been assigned may
+    take longer to fetch; then until DEADLINE_S are over."""
     found: list[tuple[int, int]] = []
     silent = 0
     end = time.monotonic() + DEADLINE_S
-    while silent < 2:
-        must(time.monotonic() < end, f"polls of {log} never come to its end: {found[:20]}")
+    while silent < 2 or not wanted <= {value for _, value in found}:
+        if time.monotonic() > end:
+            must(silent, f"polls of {log} never come to its end: {found[:20]}")
+            break
         result = until(client, Invocation("poll"), DEADLINE_S)
         came = json.loads(result.payload or "{}").get(log, [])
         found += [(offset, value) for offset, value in came]

@@ -40,7 +40,7 @@ def conform(system: System, spec_of: SpecOf, nodes: Cluster | None = None) -> It
     The cluster must be new and formed: the checks count on empty data. `spec_of(node)` is for a
     client at home on that node; the client checks' is at home on the last.
     """
-    spec = spec_of("n1" if nodes is None else nodes.nodes[-1].name)
+    spec = spec_of("n1" if nodes is None else nodes.nodes[-1].name, cluster.PATIENT_S)
     yield _found("kinds", kinds, partial(kinds, system))
     for kind, check in clients.CHECKS.items():
         name = f"client {kind}"

@@ -338,6 +338,7 @@ class RunningCluster:
             try:
                 if done():
                     return
+                last = ""
             except Exception as error:  # a database that is starting refuses in many ways
                 last = f"{type(error).__name__}: {error}"
             now = time.monotonic()

@@ -11,17 +11,16 @@ from collections.abc import Callable
 
 import pytest
 
+from chaos.conformance.cluster import SpecOf
 from chaos.conformance.suite import conform
-from chaos.systems.base import ClientSpec, Cluster, System
+from chaos.systems.base import Cluster, System
 
 
 @pytest.fixture
 def conformance() -> Callable[..., None]:
     """`conformance(system, spec_of, cluster)`; without a cluster, only what a client can see."""
 
-    def check(
-        system: System, spec_of: Callable[[str], ClientSpec], cluster: Cluster | None = None
-    ) -> None:
+    def check(system: System, spec_of: SpecOf, cluster: Cluster | None = None) -> None:
         findings = list(conform(system, spec_of, cluster))
         bad = [f for f in findings if f.outcome in ("failed", "missing")]
         assert not bad, "\n".join(f"{f.name}: {f.outcome}: {f.why}" for f in bad)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 
 import pytest
 
@@ -16,10 +17,6 @@ from chaos.spec.files import load_topology
 from chaos.systems.base import ClientSpec
 
 IN_COMPANY_S = 20.0  # that which is up in a second or two waits for others to start, too
-# A client's deadline. In company ZooKeeper's disk may take more than a second to sync; where others
-# lead again within two, a send to a node that is down would find its successor.
-ANSWER_S = {"zookeeper-three": 2.0}
-USUAL_ANSWER_S = 1.0
 # Topology, changes to it, seconds until it is up and formed: as promised; thrice that in company,
 # which these tests have. A node that is killed must have kept what it acknowledged, so Redis syncs
 # each write.
@@ -64,14 +61,14 @@ def test_every_system_has_its_turn():
 
 
 def test_the_fake(conformance):
-    def spec_of(home: str) -> ClientSpec:
+    def spec_of(home: str, timeout_s: float) -> ClientSpec:
         return ClientSpec(
             zone="z",
             home=home,
             endpoints={},
             settings={"store": store},
             options={},
-            timeout_s=1.0,
+            timeout_s=timeout_s,
         )
 
     store = uuid.uuid4().hex
@@ -98,8 +95,7 @@ def test_a_real_system(name, changes, up_s_max, engine_client, conformance):
         cluster.up()
         up_s = time.monotonic() - begun
         zone = next(iter(topology.clients))
-        answer_s = ANSWER_S.get(name, USUAL_ANSWER_S)
-        conformance(group.system, lambda home: group.client_spec(zone, home, answer_s), group)
+        conformance(group.system, partial(group.client_spec, zone), group)
     except AftershockError as error:
         raise AssertionError(str(error)) from error
     finally:

@@ -31,7 +31,7 @@ def spec(**options: Any) -> ClientSpec:
 
 def findings(system: Any = FAKE, cluster: Any = None, **options: Any) -> dict[str, Finding]:
     given = spec(**options)
-    return {f.name: f for f in conform(system, lambda home: given, cluster)}
+    return {f.name: f for f in conform(system, lambda home, timeout_s: given, cluster)}
 
 
 class Wrapped:
@@ -125,7 +125,7 @@ def test_a_system_whose_code_breaks_is_a_finding() -> None:
 def test_the_home_of_the_client_is_the_last_node() -> None:
     asked = []
 
-    def spec_of(home: str) -> ClientSpec:
+    def spec_of(home: str, timeout_s: float) -> ClientSpec:
         asked.append(home)
         return replace(spec(), home=home)
 

@@ -6,8 +6,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,6 +188,22 @@ def weight(experiment: Experiment) -> int:
     return 2 if not experiment.workload.rate or experiment.topology.startswith(BUSY) else 1
 
 
+class Shipped(Mapping[str, Ran]):
+    """What has run, by name. Who looks at one that left no results fails; the others do not."""
+
+    def __init__(self, jobs: Mapping[str, Future[Ran]]) -> None:
+        self._jobs = jobs
+
+    def __getitem__(self, name: str) -> Ran:
+        return self._jobs[name].result()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._jobs)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+
 class Together:
     """Runs all of them, several at once, the longest first: so that works, too."""
 
@@ -198,10 +214,11 @@ class Together:
         self._pool = ThreadPoolExecutor(len(order))
         self._jobs = {n: self._pool.submit(self._one, n, weight(wanted[n])) for n in order}
 
-    def results(self) -> dict[str, Ran]:
+    def results(self) -> Mapping[str, Ran]:
         """Of all of them, by name, when they have ended; whoever waits has no database."""
         self._give(1)
-        return {name: job.result() for name, job in self._jobs.items()}
+        wait(self._jobs.values())
+        return Shipped(self._jobs)
 
     def stop(self) -> None:
         """Start no other, and end those that run, which heal what they broke."""
@@ -233,7 +250,7 @@ class Together:
 
 
 @pytest.fixture(scope="session")
-def ran(beside: Together | None) -> dict[str, Ran]:
+def ran(beside: Together | None) -> Mapping[str, Ran]:
     """Every shipped experiment, run once."""
     assert beside is not None
     return beside.results()

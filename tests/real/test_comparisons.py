@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
 
 
-def test_split_brain_is_seen_and_the_guard_bounds_the_loss(ran: dict[str, Any]) -> None:
+def test_split_brain_is_seen_and_the_guard_bounds_the_loss(ran: Mapping[str, Any]) -> None:
     naked, guarded = ran["redis-split-brain"], ran["redis-split-brain-guarded"]
     assert naked.results["primaries"]["two_at_once_s"] > 5
     assert naked.anomalies["lost-write"] > 5 * guarded.anomalies["lost-write"]
@@ -22,12 +23,12 @@ def test_split_brain_is_seen_and_the_guard_bounds_the_loss(ran: dict[str, Any]) 
     )
 
 
-def test_async_failover_loses_and_sync_does_not(ran: dict[str, Any]) -> None:
+def test_async_failover_loses_and_sync_does_not(ran: Mapping[str, Any]) -> None:
     assert ran["postgres-failover-async"].anomalies["lost-write"] > 0
     assert "lost-write" not in ran["postgres-failover-sync"].anomalies
 
 
-def test_etcd_pauses_for_an_election(ran: dict[str, Any]) -> None:
+def test_etcd_pauses_for_an_election(ran: Mapping[str, Any]) -> None:
     one = ran["etcd-partition"]
     fault = one.run.faults.to_pylist()[0]
     isolated = json.loads(fault["targets"])[0]
@@ -38,7 +39,7 @@ def test_etcd_pauses_for_an_election(ran: dict[str, Any]) -> None:
     assert 0.2 < max(pauses_s) < 10
 
 
-def test_each_level_keeps_what_it_promises_and_no_more(ran: dict[str, Any]) -> None:
+def test_each_level_keeps_what_it_promises_and_no_more(ran: Mapping[str, Any]) -> None:
     assert ran["postgres-append-read-committed"].verdicts == {
         "read-committed": "valid",
         "serializable": "invalid",
@@ -50,14 +51,14 @@ def test_each_level_keeps_what_it_promises_and_no_more(ran: dict[str, Any]) -> N
     assert ran["postgres-append-serializable"].verdicts == {"serializable": "valid"}
 
 
-def test_an_anomaly_is_drawn(ran: dict[str, Any], command: Any) -> None:
+def test_an_anomaly_is_drawn(ran: Mapping[str, Any], command: Any) -> None:
     one = ran["postgres-append-repeatable-read"]
     shown = command.say("show", str(one.path), "--anomaly", "1")
     assert shown.returncode in (0, 1), shown.stderr
     assert "T" in shown.stdout
 
 
-def test_standbys_break_sessions_and_the_primary_does_not(ran: dict[str, Any]) -> None:
+def test_standbys_break_sessions_and_the_primary_does_not(ran: Mapping[str, Any]) -> None:
     broken = ran["postgres-session-standby"].anomalies
     assert min(broken["read-your-writes"], broken["monotonic-reads"]) >= 10
     nodes = set(ran["postgres-session-standby"].run.history["node"].to_pylist())
@@ -77,14 +78,14 @@ def led_twice_s(one: Any, group: str) -> float:
     return sum(w["end_ns"] - w["start_ns"] for w in windows) / 1e9
 
 
-def test_a_patroni_that_hangs_leaves_a_second_primary(ran: dict[str, Any]) -> None:
+def test_a_patroni_that_hangs_leaves_a_second_primary(ran: Mapping[str, Any]) -> None:
     hangs, waiting = ran["patroni-hangs"], ran["patroni-hangs-synchronous"]
     assert led_twice_s(hangs, "db") > 0
     assert hangs.anomalies["lost-write"] > 100
     assert waiting.anomalies == {}
 
 
-def test_without_etcd_writes_stop_and_in_failsafe_mode_they_go_on(ran: dict[str, Any]) -> None:
+def test_without_etcd_writes_stop_and_in_failsafe_mode_they_go_on(ran: Mapping[str, Any]) -> None:
     stops, goes_on = ran["patroni-etcd-lost"], ran["patroni-etcd-lost-failsafe"]
     assert outage_s(stops) > 3
     roles = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ def expected_operations(experiment: Experiment) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_as_expected(ran: dict[str, Any], name: str) -> None:
+def test_as_expected(ran: Mapping[str, Any], name: str) -> None:
     one = ran[name]
     expected = load_experiment(name).experiment.expect
     assert expected is not None
@@ -36,7 +37,7 @@ def test_as_expected(ran: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_fault_is_proven_and_healed(ran: dict[str, Any], name: str) -> None:
+def test_every_fault_is_proven_and_healed(ran: Mapping[str, Any], name: str) -> None:
     """Clients that go as fast as they can leave little of the host: a probe may be late there."""
     for fault in ran[name].run.faults.to_pylist():
         late = name in FAST and fault["fault"] == "client-reset"
@@ -49,7 +50,7 @@ def test_every_fault_is_proven_and_healed(ran: dict[str, Any], name: str) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_verdict_is_proven_and_the_proof_accepted(
-    ran: dict[str, Any], name: str, command: Any
+    ran: Mapping[str, Any], name: str, command: Any
 ) -> None:
     one = ran[name]
     assert all(check["proof"] for check in one.results["checks"]), one.results["notes"]
@@ -58,7 +59,7 @@ def test_every_verdict_is_proven_and_the_proof_accepted(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_samples_of_every_node_twice_a_second(ran: dict[str, Any], name: str) -> None:
+def test_samples_of_every_node_twice_a_second(ran: Mapping[str, Any], name: str) -> None:
     run = ran[name].run
     load = next(p for p in run.meta["phases"] if p["name"] == "load")
     seconds = (load["end_ns"] - load["start_ns"]) / 1e9
@@ -74,6 +75,6 @@ def test_samples_of_every_node_twice_a_second(ran: dict[str, Any], name: str) ->
     assert any(s["mem_bytes"] for s in samples)
 
 
-def test_nothing_is_left(ran: dict[str, Any], nothing_left: Any) -> None:
+def test_nothing_is_left(ran: Mapping[str, Any], nothing_left: Any) -> None:
     assert len({one.path for one in ran.values()}) == len(NAMES)
     nothing_left()

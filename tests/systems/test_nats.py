@@ -18,11 +18,13 @@ from chaos.record.op import Invocation
 from chaos.systems._messages import place_of
 from chaos.systems._transactions import NotCommitted
 from chaos.systems.base import ClientSpec, Definite, NotConnected, classify
+from chaos.systems.nats import forming
 from chaos.systems.nats.client import BROKEN, NotAcknowledged
 from chaos.systems.nats.conf import conf, container
+from chaos.systems.nats.forming import NotYet, Patience, behind, uncounted
 from chaos.systems.nats.messages import _status
 from chaos.systems.nats.monitor import Observer, in_use, observed, streams
-from chaos.systems.nats.steps import led, uncounted
+from chaos.systems.nats.steps import led
 from chaos.systems.nats.streams import make_bucket, make_log, make_queue, preferred
 from chaos.systems.nats.system import SYSTEM
 from chaos.systems.nats.wire import Line, Lost
@@ -204,10 +206,50 @@ def test_who_is_not_counted():
     meta = {"leader": "n2", "replicas": [{"name": "n1", "current": True}]}
     answers = {name: {"meta_cluster": meta} for name in ("n1", "n2", "n3")}
     assert led(answers)
-    assert uncounted(answers) == {"n3"}
-    assert not led({**answers, "n1": {"meta_cluster": {"leader": "n3"}}})
-    assert not led({**answers, "n1": {}})
-    assert uncounted({"n1": {}}) == set()
+    assert uncounted(answers) == {"n3": "is not counted by n2, the meta leader"}
+    unaware = {**answers, "n1": {}}
+    assert not led(unaware)
+    assert uncounted(unaware)["n1"] == "knows no meta leader"
+    assert uncounted({"n1": {}}) == {}
+
+
+@pytest.mark.parametrize(("leader", "who"), [("n3", "n2, n3"), ("", "nobody")])
+def test_a_cluster_that_is_not_led_misses_nobody(leader, who):
+    others = "n2" if leader else ""
+    answers = {n: {"meta_cluster": {"leader": others}} for n in ("n2", "n3")}
+    answers["n1"] = {"meta_cluster": {"leader": leader}}
+    assert not led(answers)
+    with pytest.raises(NotYet, match=f"the meta group is led by {who}"):
+        uncounted(answers)
+
+
+def test_who_has_not_what_the_leader_of_the_bucket_has():
+    answers = {name: jsz() for name in ("n1", "n2", "n3")}
+    settings = {"replicas": 3}
+    assert behind(answers, settings) == {"n3": "is 4 entries behind n1, or not counted by it"}
+    answers["n2"] = jsz(leader="")
+    assert behind(answers, settings)["n2"] == "does not know who leads it"
+    with pytest.raises(NotYet, match="is on 2 servers, and is to be on 3"):
+        behind({name: answers[name] for name in ("n1", "n2")}, settings)
+    with pytest.raises(NotYet, match="led by nobody"):
+        behind({name: jsz(leader="") for name in ("n1", "n2", "n3")}, settings)
+
+
+def test_who_stays_missing_is_started_again_and_said(monkeypatch):
+    clock, done, missing = [0.0], [], {"n3": "is late"}
+    monkeypatch.setattr(forming.time, "monotonic", lambda: clock[0])
+    cluster = SimpleNamespace(
+        stop=lambda node: done.append(("stop", node)),
+        start=lambda node: done.append(("start", node)),
+    )
+    patience = Patience(cluster, lambda: missing)
+    for at, so_far in ((0, 0), (2, 0), (3.5, 2), (5, 2), (7, 4)):
+        clock[0] = at
+        with pytest.raises(NotYet, match="n3 is late"):
+            patience()
+        assert done == [("stop", "n3"), ("start", "n3")] * (so_far // 2)
+    missing.clear()
+    assert patience()
 
 
 @pytest.mark.parametrize(

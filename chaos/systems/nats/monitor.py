@@ -95,6 +95,15 @@ def streams(jsz: Mapping[str, Any], count: int) -> list[Seen]:
     return sorted(found, key=lambda seen: seen.name)
 
 
+def held(answers: Mapping[str, Mapping[str, Any]], count: int) -> dict[str, dict[str, Seen]]:
+    """Stream → the node that holds it → what that one sees. `answers`: node → its /jsz."""
+    found: dict[str, dict[str, Seen]] = {}
+    for node, jsz in answers.items():
+        for seen in streams(jsz, count):
+            found.setdefault(seen.name, {})[node] = seen
+    return found
+
+
 def in_use(seen: Sequence[Seen]) -> list[Seen]:
     """The streams that were ever written to; before any was, all."""
     return [stream for stream in seen if stream.last] or list(seen)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nats.errors import Error
@@ -17,6 +16,7 @@ from chaos.systems.nats.monitor import (
     JSZ,
     Monitor,
     Seen,
+    held,
     in_use,
     meta_leader,
     streams,
@@ -25,9 +25,6 @@ from chaos.systems.nats.streams import BUCKET_STREAM, WORKERS, lead
 from chaos.systems.nats.wire import Line
 
 ADMIN_TIMEOUT_S = 2.0
-PATIENCE_S = (
-    3.0  # for a leader to count who has answered it; it takes 20 ms, or one more try at 1 s
-)
 BROKEN = (*FAILURES, Error)
 
 
@@ -51,74 +48,30 @@ def led(answers: Mapping[str, Mapping[str, Any]]) -> bool:
     return len(leaders) == 1 and "" not in leaders
 
 
-def uncounted(answers: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """The servers that the meta leader, whom all name, does not take for members of the group."""
-    if len(answers) == 1:
-        return set()
-    leader = meta_leader(next(iter(answers.values())))
-    members = answers[leader]["meta_cluster"].get("replicas") or []
-    return set(answers) - {leader} - {str(member["name"]) for member in members}
-
-
-def founding(cluster: Cluster) -> Callable[[], bool]:
-    """Whether one meta leader counts all servers, to be asked until it does.
-
-    A server whose connection the leader closed while it told where it takes answers does not hear
-    of it: it follows, and is never counted (2.10.27; `together` in the image makes that rare).
-    Nothing but new connections cures that, so it is started again.
-    """
-    until = time.monotonic() + PATIENCE_S
-
-    def counted() -> bool:
-        nonlocal until
-        answers = asked(cluster)
-        if not led(answers):
-            until = time.monotonic() + PATIENCE_S
-            return False
-        missing = uncounted(answers)
-        if missing and time.monotonic() > until:
-            for node in missing:
-                cluster.stop(node)
-                cluster.start(node)
-            until = time.monotonic() + PATIENCE_S
-        return not missing
-
-    return counted
-
-
-def _held(cluster: Cluster, answers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Seen]]:
-    """Stream → the node that holds it → what that one sees."""
-    found: dict[str, dict[str, Seen]] = {}
-    for node, jsz in answers.items():
-        for seen in streams(jsz, replicas(cluster.settings)):
-            found.setdefault(seen.name, {})[node] = seen
-    return found
-
-
 def converged(cluster: Cluster) -> bool:
     """All servers name the same leaders, and who holds a stream has the last message that its
     leader had when asked; a queue's consumer has a leader."""
-    before = _held(cluster, asked(cluster))
-    answers = asked(cluster)
-    after = _held(cluster, answers)
     count = replicas(cluster.settings)
+    before = held(asked(cluster), count)
+    answers = asked(cluster)
+    after = held(answers, count)
     return (
         led(answers)
         and BUCKET_STREAM in after
-        and all(_agreed(before.get(name, {}), held, count) for name, held in after.items())
+        and all(_agreed(before.get(name, {}), seen, count) for name, seen in after.items())
     )
 
 
-def _agreed(before: Mapping[str, Seen], held: Mapping[str, Seen], count: int) -> bool:
-    leaders = {seen.leader for seen in held.values()}
+def _agreed(before: Mapping[str, Seen], copies: Mapping[str, Seen], count: int) -> bool:
+    leaders = {seen.leader for seen in copies.values()}
     leader = next(iter(leaders))
-    if len(leaders) > 1 or leader not in held or leader not in before or len(held) != count:
+    if len(leaders) > 1 or leader not in copies or leader not in before or len(copies) != count:
         return False
-    workers = held[leader].workers
+    workers = copies[leader].workers
     if workers is not None and count > 1 and not (workers.get("cluster") or {}).get("leader"):
         return False
-    caught_up = all(current for current, _ in held[leader].peers.values())
-    return caught_up and all(seen.last >= before[leader].last for seen in held.values())
+    caught_up = all(current for current, _ in copies[leader].peers.values())
+    return caught_up and all(seen.last >= before[leader].last for seen in copies.values())
 
 
 def _promote(cluster: Cluster, node: str) -> None:
@@ -129,10 +82,10 @@ def _promote(cluster: Cluster, node: str) -> None:
             f"{node} cannot be promoted: a stream of one replica stays where it is",
             fix="set `replicas: 3` in the topology's settings",
         )
-    held = in_use(streams(_monitor(cluster, node).get(JSZ), count))
+    used = in_use(streams(_monitor(cluster, node).get(JSZ), count))
     line = Line(cluster.address(node, "db"), ADMIN_TIMEOUT_S)
     try:
-        for seen in held:
+        for seen in used:
             consumers = [None] if seen.workers is None else [None, WORKERS]
             for consumer in consumers:
                 if not lead(line, seen.name, node, consumer):

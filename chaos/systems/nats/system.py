@@ -36,8 +36,9 @@ from chaos.systems.nats.conf import (
     node_problems,
     replicas,
 )
+from chaos.systems.nats.forming import Patience, behind, uncounted
 from chaos.systems.nats.monitor import Observer
-from chaos.systems.nats.steps import ADMIN_TIMEOUT_S, STEPS, converged, founding
+from chaos.systems.nats.steps import ADMIN_TIMEOUT_S, STEPS, asked, converged
 from chaos.systems.nats.streams import make_bucket
 from chaos.systems.nats.wire import Line
 
@@ -120,9 +121,11 @@ class NatsServer:
     def form(self, cluster: Cluster) -> None:
         """Wait for a meta leader, make the bucket, and sync all that, as if it were as old as the
         streams of a cluster usually are: what is lost with power is then what clients wrote."""
-        cluster.wait("one meta leader counts all servers", founding(cluster))
+        counted = Patience(cluster, lambda: uncounted(asked(cluster)))
+        cluster.wait("one meta leader counts all servers", counted)
         cluster.wait("the bucket is there, led by the first node", lambda: _made(cluster))
-        cluster.wait("every replica has what its leader has", lambda: converged(cluster))
+        spread = Patience(cluster, lambda: behind(asked(cluster), cluster.settings))
+        cluster.wait("every replica has what its leader has", spread)
         _sync(cluster)
 
     def client(self, spec: ClientSpec, workload: str) -> Client:
