@@ -160,8 +160,11 @@ def down(
     from chaos.runtime.attached import pick
 
     client = connect()
+    runs = docker.runs(client)
     if all_:
-        doomed = list(docker.runs(client))
+        doomed = list(runs)
+    elif topology in runs:  # whoever started it
+        doomed = [topology]
     elif topology is not None:
         doomed = [pick(_attached(client), topology).run]
     else:

@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 
-from chaos.errors import SpecError, UsageError
+from chaos.errors import ClusterError, SpecError, UsageError
 from chaos.registry import SYSTEMS
 from chaos.runtime.clients import link_addresses
 from chaos.runtime.docker import (
@@ -83,15 +83,24 @@ class AttachedCluster:
     """Enough of a running topology to ask its nodes who they are."""
 
     def __init__(self, run: str, clients: Any, databases: dict[str, list[Any]]) -> None:
-        """`clients`: the container of the clients' agent, which knows what was started."""
-        spec = json.loads(clients.labels[LABEL_SPEC])
+        """`clients`: the container of the clients' agent, which knows what was started.
+        ClusterError where it tells so in words that are not ours."""
         self.run = run
-        self.topology = clients.labels[LABEL_TOPOLOGY]
-        self.owner = clients.labels[LABEL_OWNER]
-        self.nodes = [Node(**node) for node in spec["nodes"]]
-        self.groups = spec["groups"]
         self._databases = databases
-        self._addresses = link_addresses(clients, [Link(*names) for names in spec["links"]])
+        try:
+            self.topology = clients.labels[LABEL_TOPOLOGY]
+            self.owner = clients.labels[LABEL_OWNER]
+            spec = json.loads(clients.labels[LABEL_SPEC])
+            self.nodes = [Node(**node) for node in spec["nodes"]]
+            self.groups = spec["groups"]
+            links = [Link(*names) for names in spec["links"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ClusterError(
+                f"run {run} was started by another version of Aftershock: what its containers say "
+                f"of it cannot be read ({type(error).__name__}: {error})",
+                fix=f"use that version, or remove it: `aftershock down --topology {run}`",
+            ) from error
+        self._addresses = link_addresses(clients, links)
 
     def address(self, node: str, port: str, zone: str | None = None) -> Address:
         """Where to dial `port` of `node` through `zone`'s link, or the controller's own."""

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.cli import clusters as commands
 from chaos.cli import main
-from chaos.errors import SpecError
+from chaos.errors import ClusterError, SpecError
 from chaos.runtime import attached as attached_module
 from chaos.runtime.attached import AttachedCluster
 from chaos.runtime.docker import (
@@ -117,6 +117,15 @@ def test_nodes_that_nobody_here_can_ask_are_shown_with_what_is_known(
     ]
     assert cluster.strange() == ({system: why} if why else {})
     assert cluster.containers("p1")[0].status == "running"
+
+
+@pytest.mark.parametrize(
+    "spec", ["what?", '{"nodes": []}', '{"nodes": [{"name": "n1"}], "groups": {}, "links": []}']
+)
+def test_what_another_version_started_is_said(made: Callable[..., Any], spec: str) -> None:
+    with pytest.raises(ClusterError, match="run r1 was started by another version") as error:
+        attached({**made(), LABEL_SPEC: spec})
+    assert "aftershock down --topology r1" in error.value.fix
 
 
 def test_a_node_whose_containers_are_gone_is_down(made: Callable[..., Any]) -> None:
