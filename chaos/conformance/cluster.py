@@ -29,9 +29,9 @@ from chaos.systems.base import (
 PATIENT_S = 5.0  # for an answer where nothing is wrong: that a host is busy is no nonconformance
 TIMEOUT_S = 1.0  # … where a node is killed: who waits longer may be answered by its successor
 ELECTED_S = 60.0  # Patroni waits half a minute before it takes a primary for lost
-# Before the kill, and after it. Sets may be dealt over three shards by the CRC16 of an element's
-# decimals: the last of the first and all of the others are of one.
-FIRST, LATER, THEN = (11, 12, 101), 200, (105, 113)
+# Before a node is killed; through it, once it is; through another. Sets may be dealt over three
+# shards by the CRC16 of an element's decimals: the last of the first and all others are of one.
+FIRST, THEN, LATER = (11, 12, 101), (105, 113), 200
 SpecOf = Callable[[str, float], ClientSpec]  # of a client at home on that node; its deadline
 
 
