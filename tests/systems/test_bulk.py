@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+from pika import frame, spec
 
 from chaos.registry import SYSTEMS
 from chaos.systems.base import HasBulk
@@ -66,16 +67,47 @@ def test_etcd(ask: int, answer: int) -> None:
 
 @pytest.mark.parametrize(("ask", "answer"), [*SIZES, (0, 3_000_000)])
 def test_nats(ask: int, answer: int) -> None:
+    """What is sent to ourselves comes once for each time that we have subscribed to it."""
     rest, sizes = bulk("nats", "db", ask, answer), {"aftershock.bulk": 0, "aftershock.back": 0}
-    for line in (b"CONNECT {}", b"SUB aftershock.back 1"):
+    head, _, rest = rest.partition(b"\r\n")
+    assert head == b"CONNECT {}"
+    sids: list[str] = []
+    while rest.startswith(b"SUB "):
         head, _, rest = rest.partition(b"\r\n")
-        assert head == line
+        sids.append(head.decode().removeprefix("SUB aftershock.back "))
+    assert len(set(sids)) == len(sids)
     while rest:
         head, _, rest = rest.partition(b"\r\n")
         verb, subject, size = head.decode().split(" ")
         assert verb == "PUB"
-        assert int(size) <= 1 << 20
+        assert int(size) <= 1 << (10 if subject.endswith("back") else 20)
         sizes[subject] += int(size)
         assert rest[int(size) :].startswith(b"\r\n")
         rest = rest[int(size) + 2 :]
-    assert sizes == {"aftershock.bulk": ask, "aftershock.back": answer}
+    assert sizes["aftershock.bulk"] == ask
+    assert answer <= sizes["aftershock.back"] * len(sids) < answer + 50
+    assert sizes["aftershock.back"] <= max(1000, answer / 50)
+
+
+@pytest.mark.parametrize(("ask", "answer"), [*SIZES, (0, 300_000)])
+def test_rabbitmq(ask: int, answer: int) -> None:
+    rest, sizes, bodies = bulk("rabbitmq", "db", ask, answer), {False: 0, True: 0}, []
+    assert rest.startswith(b"AMQP\x00\x00\x09\x01")
+    rest, methods = rest[8:], []
+    while rest:
+        read, one = frame.decode_frame(rest)
+        assert read <= 128 << 10
+        rest = rest[read:]
+        if isinstance(one, frame.Method):
+            methods.append(type(one.method))
+            if isinstance(one.method, spec.Basic.Publish):
+                bodies.append(bool(one.method.mandatory))
+        elif isinstance(one, frame.Body):
+            sizes[bodies[-1]] += len(one.fragment)
+    login = [spec.Connection.StartOk, spec.Connection.TuneOk, spec.Connection.Open]
+    assert methods[:4] == [*login, spec.Channel.Open]
+    assert sizes == {False: ask, True: answer}
+    assert bodies == sorted(bodies), "what comes back is sent after what does not"
+    rabbitmq = SYSTEMS.get("rabbitmq")
+    assert isinstance(rabbitmq, HasBulk)
+    assert rabbitmq.bulk("management", ask, answer) is None

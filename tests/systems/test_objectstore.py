@@ -353,6 +353,6 @@ def test_bulk_is_whole_requests(ask, answer):
         assert length < 256 << 10, "Go's server hangs up on who sends more than it reads"
         bodies, metrics = bodies + length, metrics + (b"/metrics/" in head)
         rest = rest[length:]
-    assert bodies >= ask
+    assert bodies == ask, "through a link that is slowed down more would take its time"
     assert (metrics > 0) is (answer > 0)
     assert SYSTEM.bulk("peer", ask, answer) is None

@@ -6,6 +6,7 @@ import dataclasses
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from pika import frame, spec
@@ -20,6 +21,7 @@ from pika.exceptions import (
 
 from chaos.record.op import Invocation
 from chaos.systems.base import NotConnected, classify
+from chaos.systems.rabbitmq import steps
 from chaos.systems.rabbitmq.client import QueueClient, Undone, undone
 from chaos.systems.rabbitmq.conf import arguments, container, hosts, rabbitmq_conf
 from chaos.systems.rabbitmq.observer import figures_of, observation
@@ -55,6 +57,19 @@ def test_the_first_node_begins_the_cluster_and_the_others_wait_for_it(equals):
     assert known[0] == ["cluster_formation.classic_config.nodes.1 = rabbit@n1"]
     assert [line.rpartition(" ")[2] for line in known[1]] == MEMBERS
     assert '{host, {198,18,7,12}, ["n3"]}.' in hosts(equals).splitlines()
+
+
+@pytest.mark.parametrize(("known", "forgotten"), [(MEMBERS, True), (MEMBERS[:2], False)])
+def test_a_node_is_forgotten_once(equals, known, forgotten, monkeypatch):
+    """Killed before it had joined the others again, it is started empty once more."""
+    done = []
+    cluster = SimpleNamespace(
+        nodes=equals, settings={}, execute=lambda node, command, **_: done.append((node, command))
+    )
+    monkeypatch.setattr(steps, "ask", lambda *_: [{"name": name} for name in known])
+    assert SYSTEM.start_empty(cluster, "n3")
+    told = ("n1", ["rabbitmqctl", "forget_cluster_node", "rabbit@n3"])
+    assert done == ([told] if forgotten else [])
 
 
 def test_a_node_that_lost_its_data_joins_the_others_whichever_it_is(equals):

@@ -43,6 +43,7 @@ from chaos.systems.nats.streams import make_bucket
 from chaos.systems.nats.wire import Line
 
 MESSAGE_BYTES_MAX = 1 << 16  # a server takes 1 MiB that was not told otherwise
+COPY_BYTES, COPIES_MAX = 1000, 50  # of a message to ourselves
 OPTIONS = {
     "reads": Setting(
         about="leader (default, as nats-py has it): answered by the stream's leader; direct (as "
@@ -96,12 +97,15 @@ class NatsServer:
     steps: Mapping[str, Step] = STEPS
 
     def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes | None:
-        """Messages to nobody, and messages to ourselves; none to a stream."""
+        """Messages to nobody, and short messages to ourselves, of which we get so many copies that
+        what comes does not wait for what is sent; none to a stream."""
         if port != "db":
             return None
-        sent = b"".join(_published(b"aftershock.bulk", request_bytes))
-        back = b"".join(_published(b"aftershock.back", answer_bytes))
-        return b"CONNECT {}\r\nSUB aftershock.back 1\r\n" + sent + back
+        copies = min(COPIES_MAX, -(-answer_bytes // COPY_BYTES))
+        subscribed = b"".join(b"SUB aftershock.back %d\r\n" % (sid + 1) for sid in range(copies))
+        sent = _published(b"aftershock.bulk", request_bytes, MESSAGE_BYTES_MAX)
+        back = _published(b"aftershock.back", -(-answer_bytes // max(copies, 1)), COPY_BYTES)
+        return b"".join([b"CONNECT {}\r\n", subscribed, *sent, *back])
 
     def check_options(self, options: Mapping[str, Any], workload: str) -> Iterable[str]:
         """Problems with the client's options, a sentence each."""
@@ -157,10 +161,10 @@ class NatsServer:
         return converged(cluster)
 
 
-def _published(subject: bytes, size: int) -> Iterable[bytes]:
+def _published(subject: bytes, size: int, longest: int) -> Iterable[bytes]:
     """Messages of so many bytes together."""
     while size > 0:
-        length = min(size, MESSAGE_BYTES_MAX)
+        length = min(size, longest)
         yield b"PUB %b %d\r\n%b\r\n" % (subject, length, b"x" * length)
         size -= length
 

@@ -80,7 +80,10 @@ class ObjectStore:
         """Bodies that nobody asked for, and the metrics again and again."""
         if port != "db":
             return None
-        bodies = _request("GET", LIVE, b"x" * BODY_BYTES) * -(-request_bytes // BODY_BYTES)
+        whole, rest = divmod(request_bytes, BODY_BYTES)
+        bodies = _request("GET", LIVE, b"x" * BODY_BYTES) * whole
+        if rest:
+            bodies += _request("GET", LIVE, b"x" * rest)
         return bodies + _request("GET", METRICS) * -(-answer_bytes // METRICS_BYTES)
 
     def check_options(self, options: Mapping[str, Any], workload: str) -> Iterable[str]:

@@ -38,6 +38,7 @@ from chaos.systems.rabbitmq.conf import (
     queue_type,
     setting_problems,
 )
+from chaos.systems.rabbitmq.frames import bulk
 from chaos.systems.rabbitmq.observer import Observer
 from chaos.systems.rabbitmq.steps import STEPS, forget
 
@@ -66,6 +67,10 @@ class Rabbitmq:
     client_options: Mapping[str, str] = {name: rule.about for name, rule in OPTIONS.items()}
     errors = ERRORS
     steps = STEPS
+
+    def bulk(self, port: str, request_bytes: int, answer_bytes: int) -> bytes | None:
+        """Messages to a queue that is not there; the other ports know no such."""
+        return bulk(request_bytes, answer_bytes) if port == "db" else None
 
     def check_options(self, options: Mapping[str, Any], workload: str) -> Iterable[str]:
         """Problems with the client's options, a sentence each."""
