@@ -12,11 +12,14 @@ from typing import Any
 from chaos.conformance.clients import opened
 from chaos.conformance.findings import Nonconformance, failure, must, same
 from chaos.conformance.kept import KEPT, Kept
+from chaos.faults.client_flow import REPLY_BYTES
+from chaos.faults.wire import talk
 from chaos.record.op import Result
 from chaos.systems.base import (
     Client,
     ClientSpec,
     Cluster,
+    HasBulk,
     HasConvergence,
     HasHandshakes,
     HasModes,
@@ -32,6 +35,7 @@ ELECTED_S = 60.0  # Patroni waits half a minute before it takes a primary for lo
 # Before a node is killed; through it, once it is; through another. Sets may be dealt over three
 # shards by the CRC16 of an element's decimals: the last of the first and all others are of one.
 FIRST, THEN, LATER = (11, 12, 101), (105, 113), 200
+MUCH = 100_000  # bytes, to send or to be sent
 SpecOf = Callable[[str, float], ClientSpec]  # of a client at home on that node; its deadline
 
 
@@ -171,6 +175,24 @@ def handshakes(system: System, cluster: Cluster, spec_of: SpecOf) -> None:
                 answer.startswith(handshake.served, handshake.after),
                 f"{node.name} port {port}: expected an answer that begins {handshake.served!r} "
                 f"after {handshake.after} bytes, got {answer[:60]!r}",
+            )
+
+
+def bulk(system: System, cluster: Cluster, spec_of: SpecOf) -> None:
+    """A connection takes a request as long as was asked for, and answers it with as much."""
+    assert isinstance(system, HasBulk)
+    for port, (up, down) in itertools.product(system.ports, ((MUCH, REPLY_BYTES), (0, MUCH))):
+        if (send := system.bulk(port, up, down)) is None:
+            continue
+        for node in cluster.nodes:
+            if node.role == "arbitrator":
+                continue
+            address = cluster.address(node.name, port)
+            reply = talk(address, send, want_bytes=down, within_s=PATIENT_S)
+            must(
+                reply.end == "enough",
+                f"{node.name} port {port}: to {len(send)} bytes an answer of {down} was expected, "
+                f"{reply.received_bytes} came ({reply.end})",
             )
 
 

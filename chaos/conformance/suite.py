@@ -11,6 +11,7 @@ from chaos.conformance.findings import Finding, Nonconformance, first_sentence, 
 from chaos.errors import AftershockError
 from chaos.systems.base import (
     Cluster,
+    HasBulk,
     HasConvergence,
     HasHandshakes,
     HasOperators,
@@ -25,9 +26,11 @@ POWERS: dict[type, str] = {
     HasOperators: "`steps`: how a node joins again",
     HasConvergence: "`converged`: when the nodes are one cluster again",
 }
+NO_BULK = "`bulk`: whether a client's link is as slow as a fault was to make it"
 Together = Callable[[System, Cluster, SpecOf], None]
 TOGETHER: tuple[tuple[str, Together, tuple[type, ...]], ...] = (
     ("handshakes", cluster.handshakes, (HasHandshakes,)),
+    ("bulk", cluster.bulk, ()),
     ("roles", cluster.leads, (HasRoles,)),
     ("failover", cluster.failover, (HasRoles, HasOperators, HasConvergence)),
     ("promote", cluster.promote, (HasRoles, HasOperators)),
@@ -60,6 +63,8 @@ def _together(system: System, nodes: Cluster, spec_of: SpecOf) -> Iterator[Findi
         lacking = [POWERS[power] for power in powers if not isinstance(system, power)]
         if lacking:
             yield _not_there(name, check, "missing", "; ".join(lacking))
+        elif name == "bulk" and not isinstance(system, HasBulk):
+            yield _not_there(name, check, "absent", NO_BULK)
         elif name == "promote" and "promote" not in getattr(system, "steps", ()):
             yield _not_there(name, check, "absent", "`steps` has no promote")
         else:

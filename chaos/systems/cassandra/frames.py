@@ -8,26 +8,14 @@ from __future__ import annotations
 import struct
 
 VERSION, ANSWERED = 0x04, 0x84
-STARTUP, OPTIONS, SUPPORTED, QUERY = 0x01, 0x05, 0x06, 0x07
-ONE = 1  # the consistency level
-COLUMNS = "SELECT * FROM system_schema.columns"
-COLUMNS_BYTES = 20_000  # its answer has more, whatever tables there are
+OPTIONS, SUPPORTED = 0x05, 0x06
+BODY_BYTES = 200_000  # of one frame; a server takes many more
+ANSWER_BYTES = 100  # of SUPPORTED, at least
 
 
-def frame(opcode: int, body: bytes = b"", stream: int = 0) -> bytes:
+def frame(opcode: int, body: bytes = b"") -> bytes:
     """One request."""
-    return struct.pack(">BBhBi", VERSION, 0, stream, opcode, len(body)) + body
-
-
-def startup() -> bytes:
-    """What a connection begins with."""
-    return frame(STARTUP, b"\x00\x01\x00\x0bCQL_VERSION\x00\x053.0.0")
-
-
-def query(statement: str, stream: int) -> bytes:
-    """A statement without values, asked of one replica."""
-    text = statement.encode()
-    return frame(QUERY, struct.pack(">i", len(text)) + text + struct.pack(">HB", ONE, 0), stream)
+    return struct.pack(">BBhBi", VERSION, 0, 0, opcode, len(body)) + body
 
 
 # A live server answers this at once, and one that has too many connections does not.
@@ -36,10 +24,10 @@ SERVED = struct.pack(">BBhB", ANSWERED, 0, 0, SUPPORTED)
 
 
 def bulk(request_bytes: int, answer_bytes: int) -> bytes:
-    """One statement with a comment as long as asked for, and after it one that all columns of the
-    schema answer, again and again."""
-    asked = startup()
-    if request_bytes:
-        asked += query(f"SELECT key FROM system.local /* {'x' * request_bytes} */", 1)
-    times = -(-answer_bytes // COLUMNS_BYTES)
-    return asked + b"".join(query(COLUMNS, 2 + number) for number in range(times))
+    """Questions for what the server speaks, which come before all else: with a body as long as
+    asked for, which is read and not looked at, and then short ones. What follows a `STARTUP` before
+    its answer is lost (5.0.4)."""
+    whole, rest = divmod(request_bytes, BODY_BYTES)
+    bodies = [BODY_BYTES] * whole + [rest] * (rest > 0)
+    asked = b"".join(frame(OPTIONS, b"x" * size) for size in bodies)
+    return asked + ASKED * -(-answer_bytes // ANSWER_BYTES)
