@@ -181,7 +181,9 @@ def handshakes(system: System, cluster: Cluster, spec_of: SpecOf) -> None:
 def bulk(system: System, cluster: Cluster, spec_of: SpecOf) -> None:
     """A connection takes a request as long as was asked for, and answers it with as much."""
     assert isinstance(system, HasBulk)
-    for port, (up, down) in itertools.product(system.ports, ((MUCH, REPLY_BYTES), (0, MUCH))):
+    assert isinstance(system, HasHandshakes)  # on the ports that every node with data serves
+    sizes = ((MUCH, REPLY_BYTES), (0, MUCH))
+    for port, (up, down) in itertools.product(system.handshakes, sizes):
         if (send := system.bulk(port, up, down)) is None:
             continue
         for node in cluster.nodes:

@@ -30,7 +30,7 @@ NO_BULK = "`bulk`: whether a client's link is as slow as a fault was to make it"
 Together = Callable[[System, Cluster, SpecOf], None]
 TOGETHER: tuple[tuple[str, Together, tuple[type, ...]], ...] = (
     ("handshakes", cluster.handshakes, (HasHandshakes,)),
-    ("bulk", cluster.bulk, ()),
+    ("bulk", cluster.bulk, (HasHandshakes,)),
     ("roles", cluster.leads, (HasRoles,)),
     ("failover", cluster.failover, (HasRoles, HasOperators, HasConvergence)),
     ("promote", cluster.promote, (HasRoles, HasOperators)),
@@ -61,10 +61,10 @@ def conform(system: System, spec_of: SpecOf, nodes: Cluster | None = None) -> It
 def _together(system: System, nodes: Cluster, spec_of: SpecOf) -> Iterator[Finding]:
     for name, check, powers in TOGETHER:
         lacking = [POWERS[power] for power in powers if not isinstance(system, power)]
-        if lacking:
-            yield _not_there(name, check, "missing", "; ".join(lacking))
-        elif name == "bulk" and not isinstance(system, HasBulk):
+        if name == "bulk" and not isinstance(system, HasBulk):
             yield _not_there(name, check, "absent", NO_BULK)
+        elif lacking:
+            yield _not_there(name, check, "missing", "; ".join(lacking))
         elif name == "promote" and "promote" not in getattr(system, "steps", ()):
             yield _not_there(name, check, "absent", "`steps` has no promote")
         else:
