@@ -68,9 +68,13 @@ class Files:
         return {"still": self.feed(request["fault"])}
 
     def do_file_limits(self, request: Message) -> Message:
-        """[pid, name, soft limit, open files, lowest number that is free] of each process."""
+        """[pid, name, soft limit, open files, lowest number that is free] of each process, or of
+        each called `process`: none where they have ended, of which a low limit may be the cause."""
         rows = []
-        for process in called(request.get("process")):
+        name = request.get("process")
+        for process in called(None):
+            if name is not None and not process.is_called(name):
+                continue
             try:
                 soft, _ = limits_of(process.pid)
                 numbers = os.listdir(f"/proc/{process.pid}/fd")

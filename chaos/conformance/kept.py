@@ -13,6 +13,7 @@ from chaos.systems.base import Client
 
 QUEUE, LOG = "q9", "l9"
 DEADLINE_S = 10.0
+LOOK_S = 0.1
 
 
 class Kept(Protocol):
@@ -72,6 +73,8 @@ class Queues:
                 found.add(value)
             elif wanted <= found or time.monotonic() > end:
                 return found
+            else:
+                time.sleep(LOOK_S)
 
 
 class Logs:
@@ -132,4 +135,4 @@ def until(client: Client, operation: Invocation, deadline_s: float) -> Result:
                 raise Nonconformance(
                     f"{operation.f}: still refused after {deadline_s:g} s: {error}"
                 ) from error
-            time.sleep(0.1)
+            time.sleep(LOOK_S)

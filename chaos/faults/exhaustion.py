@@ -238,6 +238,8 @@ class FdExhaustion(_Exhaustion):
         outcome, why = self.outcome(newcomers)
         if self.entry.process is not None and outcome == MISMATCH:
             outcome, why = CONFIRMED, ""  # another process may serve clients
+        if (ended := [n for n, a in limits.items() if not a["limits"]]) and outcome == CONFIRMED:
+            why = f"the database's process has ended: {', '.join(ended)}"
         if self._others and outcome == CONFIRMED:
             outcome = INCONCLUSIVE
             why = f"already exhausted because of {', '.join(self._others)}"

@@ -97,6 +97,7 @@ def test_a_starved_process_opens_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         assert (pid, was) == (process.pid, limits_of(os.getpid())[0])
         [[_, _, low, _, free]] = part.do_file_limits({})["limits"]
         assert low == now == free
+        assert part.do_file_limits({"process": "ended"}) == {"limits": []}
         process.stdin.write("\n")
         assert process.stdout.readline().strip() == "24"  # EMFILE
         part.do_feed({"fault": "f1"})

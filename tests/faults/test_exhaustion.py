@@ -122,6 +122,7 @@ def test_connections(
         ([[9, "redis", 20, 20, 20]], [], SERVED, "mismatch"),
         ([[9, "redis", 900, 20, 20]], [], "silent", "mismatch"),  # nothing was lowered
         ([[9, "redis", 20, 20, 20]], ["f9"], "silent", "inconclusive"),
+        ([], [], "refused", "confirmed"),  # it could not live with that
     ],
 )
 def test_files(
@@ -134,7 +135,9 @@ def test_files(
     fault.resolve(scene(made))
     fault.prepare(scene(made))
     fault.inject(scene(made))
-    assert fault.probe(scene(made)).outcome == outcome
+    probe = fault.probe(scene(made))
+    assert probe.outcome == outcome
+    assert ("has ended: n1" in probe.why) is (not rows)
 
 
 @pytest.mark.parametrize(

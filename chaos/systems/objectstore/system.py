@@ -102,13 +102,14 @@ class ObjectStore:
 
     def form(self, cluster: Cluster) -> None:
         """Wait until every node reaches all drives of its site, make the bucket on each site, and
-        have the one copy it to the other."""
+        have the one copy it to the other. A node that says so may refuse writes for seconds yet."""
         cluster.wait("every node reaches all drives", lambda: _whole(cluster), FORM_S)
         for site in sites(regions_of(cluster.nodes), cluster.settings):
             if site:
                 _make_bucket(cluster, site[0])
         if SECOND in cluster.settings:
             replicate(cluster)
+        cluster.wait("every node takes writes", lambda: self.converged(cluster), FORM_S)
 
     def client(self, spec: ClientSpec, workload: str) -> Client:
         """A client of `workload`."""
