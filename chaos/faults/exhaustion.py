@@ -249,11 +249,13 @@ class FdExhaustion(_Exhaustion):
                      why=why, at_ns=self.effect_ns)  # fmt: skip
 
     def heal(self, scene: Scene) -> None:
-        """Give the limits back that no other fault holds."""
+        """Give the limits back that no other fault holds; start what could not live with them."""
         self.unclaim(scene, HINDERED)
         nodes = dict.fromkeys(self.nodes, ("feed", {"fault": self.id}))
         answers = ask_all(scene.cluster.agents(), nodes)
         self.still = {n: a["still"] for n, a in answers.items() if a["still"]}
+        for node in self.nodes:
+            scene.cluster.start_ended(node)
 
     def probe_heal(self, scene: Scene) -> Probe:
         """The limits are what they were, and a new client is served."""
