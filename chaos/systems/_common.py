@@ -279,3 +279,9 @@ def errors_table(errors: Sequence[ErrorRule]) -> str:
             f"| `{rule.code}` | `{rule.kind.__name__}` | {pattern} | {outcome} | {rule.reason} |"
         )
     return "\n".join(rows) + "\n"
+
+
+def pieces(size: int, longest: int) -> list[int]:
+    """Sizes that come to `size`, none above `longest`: what is sent in one go is limited."""
+    whole, rest = divmod(size, longest)
+    return [longest] * whole + [rest] * (rest > 0)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import struct
 
+from chaos.systems._common import pieces
+
 VERSION, ANSWERED = 0x04, 0x84
 OPTIONS, SUPPORTED = 0x05, 0x06
 BODY_BYTES = 200_000  # of one frame; a server takes many more
@@ -27,7 +29,6 @@ def bulk(request_bytes: int, answer_bytes: int) -> bytes:
     """Questions for what the server speaks, which come before all else: with a body as long as
     asked for, which is read and not looked at, and then short ones. What follows a `STARTUP` before
     its answer is lost (5.0.4)."""
-    whole, rest = divmod(request_bytes, BODY_BYTES)
-    bodies = [BODY_BYTES] * whole + [rest] * (rest > 0)
+    bodies = pieces(request_bytes, BODY_BYTES)
     asked = b"".join(frame(OPTIONS, b"x" * size) for size in bodies)
     return asked + ASKED * -(-answer_bytes // ANSWER_BYTES)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
-from chaos.systems._common import FAILOVER, Setting, option_problems, problems
+from chaos.systems._common import FAILOVER, Setting, option_problems, pieces, problems
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -163,10 +163,8 @@ class NatsServer:
 
 def _published(subject: bytes, size: int, longest: int) -> Iterable[bytes]:
     """Messages of so many bytes together."""
-    while size > 0:
-        length = min(size, longest)
+    for length in pieces(size, longest):
         yield b"PUB %b %d\r\n%b\r\n" % (subject, length, b"x" * length)
-        size -= length
 
 
 SYSTEM = NatsServer()

@@ -17,7 +17,7 @@ import boto3
 import botocore
 from botocore.exceptions import ClientError
 
-from chaos.systems._common import option_problems
+from chaos.systems._common import option_problems, pieces
 from chaos.systems.base import (
     Client,
     ClientSpec,
@@ -80,10 +80,8 @@ class ObjectStore:
         """Bodies that nobody asked for, and the metrics again and again."""
         if port != "db":
             return None
-        whole, rest = divmod(request_bytes, BODY_BYTES)
-        bodies = _request("GET", LIVE, b"x" * BODY_BYTES) * whole
-        if rest:
-            bodies += _request("GET", LIVE, b"x" * rest)
+        sizes = pieces(request_bytes, BODY_BYTES)
+        bodies = b"".join(_request("GET", LIVE, b"x" * size) for size in sizes)
         return bodies + _request("GET", METRICS) * -(-answer_bytes // METRICS_BYTES)
 
     def check_options(self, options: Mapping[str, Any], workload: str) -> Iterable[str]:

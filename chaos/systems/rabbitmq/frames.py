@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from pika import frame, spec
 
+from chaos.systems._common import pieces
 from chaos.systems.rabbitmq.wire import USER
 
 NOBODY = "aftershock.nobody"  # a queue that is not there
@@ -37,9 +38,7 @@ def bulk(request_bytes: int, answer_bytes: int) -> bytes:
 def _published(size: int, longest: int, *, back: bool) -> Iterable[bytes]:
     """Messages of so many bytes together."""
     publish = spec.Basic.Publish(exchange="", routing_key=NOBODY, mandatory=back)
-    while size > 0:
-        body = b"x" * min(size, longest)
+    for length in pieces(size, longest):
         yield frame.Method(CHANNEL, publish).marshal()
-        yield frame.Header(CHANNEL, len(body), spec.BasicProperties()).marshal()
-        yield frame.Body(CHANNEL, body).marshal()
-        size -= longest
+        yield frame.Header(CHANNEL, length, spec.BasicProperties()).marshal()
+        yield frame.Body(CHANNEL, b"x" * length).marshal()
